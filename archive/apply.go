@@ -1,0 +1,319 @@
+package archive
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// applier turns facts into rows, inside one transaction. It is the only code that writes rows, for a new batch and for one read from the journal alike, so that
+// both give the same database.
+type applier struct {
+	tx     *sqlx.Tx
+	seq    ModSeq
+	stmts  map[string]*sql.Stmt
+	deltas map[MailboxID]*delta
+}
+
+// delta is what a batch adds to a mailbox's counters.
+type delta struct {
+	messages, unseen int
+	bytes            int64
+	next             UID
+}
+
+func newApplier(ctx context.Context, db *sqlx.DB) (*applier, error) {
+	tx, err := db.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	a := &applier{tx: tx, stmts: make(map[string]*sql.Stmt), deltas: make(map[MailboxID]*delta)}
+	if err := a.row("SELECT seq FROM applied").Scan(&a.seq); err != nil {
+		tx.Rollback()
+		return nil, err
+	}
+	a.seq++
+	return a, nil
+}
+
+// stmt prepares each statement once a transaction.
+func (a *applier) stmt(query string) (*sql.Stmt, error) {
+	if s, ok := a.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := a.tx.Prepare(query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	a.stmts[query] = s
+	return s, nil
+}
+
+func (a *applier) exec(query string, args ...any) (sql.Result, error) {
+	s, err := a.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.Exec(args...)
+}
+
+// do is exec for statements whose result does not matter.
+func (a *applier) do(query string, args ...any) error {
+	_, err := a.exec(query, args...)
+	return err
+}
+
+// scanner is what sql.Row and a failed preparation have in common.
+type scanner interface{ Scan(...any) error }
+
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
+
+func (a *applier) row(query string, args ...any) scanner {
+	s, err := a.stmt(query)
+	if err != nil {
+		return failed{err}
+	}
+	return s.QueryRow(args...)
+}
+
+// commit stores the counters and the journal's position, and makes the rows visible.
+func (a *applier) commit(end position) error {
+	for id, d := range a.deltas {
+		err := a.do(`UPDATE mailbox SET messages = messages + ?, unseen = unseen + ?, bytes = bytes + ?, uidnext = max(uidnext, ?), modseq = ? WHERE id = ?`,
+			d.messages, d.unseen, d.bytes, d.next, a.seq, id)
+		if err != nil {
+			return err
+		}
+	}
+	if err := a.do("UPDATE applied SET seq = ?, file = ?, offset = ?", a.seq, end.File, end.Offset); err != nil {
+		return err
+	}
+	return a.tx.Commit()
+}
+
+func (a *applier) rollback() { a.tx.Rollback() }
+
+func (a *applier) delta(id MailboxID) *delta {
+	d := a.deltas[id]
+	if d == nil {
+		d = new(delta)
+		a.deltas[id] = d
+	}
+	return d
+}
+
+// apply writes one fact.
+func (a *applier) apply(f *fact) error {
+	switch {
+	case f.Account != nil:
+		return a.do("INSERT INTO account (id, name, kind) VALUES (?, ?, ?)", f.Account.ID, f.Account.Name, f.Account.Kind)
+	case f.Mailbox != nil:
+		return a.mailbox(f.Mailbox)
+	case f.Folder != nil:
+		return a.folder(f.Folder)
+	case f.State != nil:
+		s := f.State
+		return a.do("UPDATE folder SET uidvalidity = ?, uidnext = ?, source_modseq = ?, messages = ? WHERE id = ?",
+			s.UIDValidity, s.UIDNext, int64(s.ModSeq), s.Messages, s.Folder)
+	case f.Renumber != nil:
+		return a.do("UPDATE folder SET current = ? WHERE id = ?", f.Renumber.Validity, f.Renumber.Folder)
+	case f.Item != nil:
+		return a.item(f.Item)
+	case f.Flags != nil:
+		return a.flags(f.Flags)
+	case f.Enter != nil:
+		return a.enter(f.Enter.Item, f.Enter.In)
+	case f.Leave != nil:
+		return a.leave(f.Leave)
+	case f.At != nil:
+		return a.at(f.At.Item, f.At.At)
+	case f.Left != nil:
+		return a.do("DELETE FROM location WHERE folder_id = ? AND validity = ? AND uid = ?", f.Left.At.folder(), f.Left.At.validity(), f.Left.At.uid())
+	case f.Gone != nil:
+		return a.gone(f.Gone)
+	case f.Forget != nil:
+		return a.do("DELETE FROM item WHERE id = ?", f.Forget.Item)
+	case f.Hole != nil:
+		h := f.Hole
+		return a.do(`INSERT INTO hole (folder_id, validity, uid, reason, tries, first, last) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5)
+			ON CONFLICT DO UPDATE SET reason = ?4, tries = tries + 1, last = ?5`, h.At.folder(), h.At.validity(), h.At.uid(), h.Reason, h.Time)
+	case f.Filled != nil:
+		return a.do("DELETE FROM hole WHERE folder_id = ? AND validity = ? AND uid = ?", f.Filled.At.folder(), f.Filled.At.validity(), f.Filled.At.uid())
+	}
+	return fmt.Errorf("apply batch %d: the journal has a fact that this mailkeep does not know; update mailkeep: %w", a.seq, ErrNewer)
+}
+
+func (a *applier) mailbox(m *mailboxFact) error {
+	a.delta(m.ID) // so that commit sets its modseq
+	return a.do(`INSERT INTO mailbox (id, account_id, name, special_use, uidvalidity, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (id) DO UPDATE SET name = ?3, special_use = ?4, gone = ?6`, m.ID, m.Account, m.Name, m.SpecialUse, m.Validity, m.Gone)
+}
+
+func (a *applier) folder(f *folderFact) error {
+	return a.do(`INSERT INTO folder (id, account_id, name, delimiter, special_use, object_id, mailbox_id, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+		ON CONFLICT (id) DO UPDATE SET name = ?3, delimiter = ?4, special_use = ?5, object_id = ?6, mailbox_id = ?7, gone = ?8`,
+		f.ID, f.Account, f.Name, f.Delimiter, f.SpecialUse, f.ObjectID, f.Mailbox, f.Gone)
+}
+
+func (a *applier) item(i *itemFact) error {
+	var message int64
+	err := a.row("SELECT id FROM message WHERE ref = ?", i.Ref).Scan(&message)
+	if err == sql.ErrNoRows {
+		var result sql.Result
+		if result, err = a.exec("INSERT INTO message (ref, size) VALUES (?, ?)", i.Ref, i.Size); err == nil {
+			message, err = result.LastInsertId()
+		}
+	}
+	if err == nil && i.Fingerprint != nil {
+		err = a.do("UPDATE message SET fingerprint = ? WHERE id = ? AND fingerprint IS NULL", i.Fingerprint, message)
+	}
+	if err != nil {
+		return err
+	}
+	_, offset := i.Date.Zone()
+	err = a.do("INSERT INTO item (id, account_id, message_id, source_id, thread_id, date, zone, flags, modseq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		i.ID, i.Account, message, i.SourceID, i.ThreadID, i.Date.Unix(), offset/60, i.Flags, a.seq)
+	if err != nil {
+		return err
+	}
+	if err := a.place(i.ID, i.In, i.Size, unseen(i.Flags)); err != nil {
+		return err
+	}
+	return a.at(i.ID, i.At)
+}
+
+func (a *applier) at(item ItemID, at place) error {
+	return a.do("INSERT INTO location (folder_id, validity, uid, item_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET item_id = ?4",
+		at.folder(), at.validity(), at.uid(), item)
+}
+
+// weight returns what an item adds to the counters of each mailbox it is in.
+func (a *applier) weight(item ItemID) (size int64, unread int, err error) {
+	var flags string
+	err = a.row("SELECT size, flags FROM item JOIN message ON message.id = message_id WHERE item.id = ?", item).Scan(&size, &flags)
+	return size, unseen(flags), err
+}
+
+func (a *applier) enter(item ItemID, in []placed) error {
+	size, unread, err := a.weight(item)
+	if err != nil {
+		return err
+	}
+	return a.place(item, in, size, unread)
+}
+
+func (a *applier) place(item ItemID, in []placed, size int64, unread int) error {
+	for _, p := range in {
+		if err := a.do("INSERT INTO entry (mailbox_id, uid, item_id) VALUES (?, ?, ?)", p.mailbox(), p.uid(), item); err != nil {
+			return err
+		}
+		d := a.delta(p.mailbox())
+		d.messages++
+		d.unseen += unread
+		d.bytes += size
+		d.next = max(d.next, p.uid()+1)
+	}
+	return nil
+}
+
+func (a *applier) leave(l *leaveFact) error {
+	size, unread, err := a.weight(l.Item)
+	if err != nil {
+		return err
+	}
+	for _, box := range l.From {
+		var uid UID
+		if err := a.row("DELETE FROM entry WHERE item_id = ? AND mailbox_id = ? RETURNING uid", l.Item, box).Scan(&uid); err != nil {
+			return err
+		}
+		if err := a.do("INSERT INTO vanished (mailbox_id, modseq, uid) VALUES (?, ?, ?)", box, a.seq, uid); err != nil {
+			return err
+		}
+		d := a.delta(box)
+		d.messages--
+		d.unseen -= unread
+		d.bytes -= size
+	}
+	return nil
+}
+
+func (a *applier) flags(f *flagsFact) error {
+	_, before, err := a.weight(f.Item)
+	if err != nil {
+		return err
+	}
+	if err := a.do("UPDATE item SET flags = ?, modseq = ? WHERE id = ?", f.Flags, a.seq, f.Item); err != nil {
+		return err
+	}
+	return a.touch(f.Item, unseen(f.Flags)-before)
+}
+
+func (a *applier) gone(g *goneFact) error {
+	if err := a.do("UPDATE item SET gone = ?, modseq = ? WHERE id = ?", g.Since, a.seq, g.Item); err != nil {
+		return err
+	}
+	return a.touch(g.Item, 0)
+}
+
+// touch marks all mailboxes of an item as changed.
+func (a *applier) touch(item ItemID, unread int) error {
+	boxes, err := a.mailboxesOf(item)
+	for _, box := range boxes {
+		a.delta(box).unseen += unread
+	}
+	return err
+}
+
+func (a *applier) mailboxesOf(item ItemID) ([]MailboxID, error) {
+	s, err := a.stmt("SELECT mailbox_id FROM entry WHERE item_id = ? ORDER BY mailbox_id")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Query(item)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var boxes []MailboxID
+	for rows.Next() {
+		var box MailboxID
+		if err := rows.Scan(&box); err != nil {
+			return nil, err
+		}
+		boxes = append(boxes, box)
+	}
+	return boxes, rows.Err()
+}
+
+// unseen is 1 for a flag list without \Seen and 0 for one with it.
+func unseen(flags string) int {
+	for flag := range strings.FieldsSeq(flags) {
+		if strings.EqualFold(flag, `\Seen`) {
+			return 0
+		}
+	}
+	return 1
+}
+
+// replay applies a group that was read from the journal.
+func replay(ctx context.Context, db *sqlx.DB, g group) error {
+	a, err := newApplier(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer a.rollback()
+	if a.seq != g.commit.Seq {
+		return fmt.Errorf("apply the journal: batch %d follows batch %d: a part of the journal is lost", g.commit.Seq, a.seq-1)
+	}
+	for i := range g.facts {
+		if err := a.apply(&g.facts[i]); err != nil {
+			return fmt.Errorf("apply batch %d of the journal: %w", a.seq, err)
+		}
+	}
+	return a.commit(g.end)
+}

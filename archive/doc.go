@@ -1,0 +1,49 @@
+// Package archive keeps mail: one folder in which each distinct message is one plain file, with the map of accounts, mailboxes, UIDs,
+// flags and the state of the backup in SQLite beside it.
+//
+// # Layout on disk
+//
+//	MailStore/
+//	  FORMAT            what this folder is and how to read it without mailkeep
+//	  ab/abcdef...eml   one file per distinct message; the name is the SHA-256 of its bytes, the bytes are exactly as the server sent them
+//	  gmail.db          SQLite (WAL): the tables of schema/0001.sql
+//	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows
+//	  tmp/              messages on their way in; emptied when a Writer opens
+//	  quarantine/       damaged or pruned files wait here
+//	  lock              held by the one Writer
+//
+// Copying the folder copies everything.
+//
+// # How the source is mapped
+//
+// An account has folders (the mailboxes of the server) and mailboxes (what readers see). An item is a message as the account holds it, with one
+// set of flags and one internal date. On Gmail an item is one X-GM-MSGID and is entered into a mailbox per label; on any other server an item is one
+// copy, that is one UID of one folder. A location says where at the source an item was last seen: (folder, UIDVALIDITY, UID). An entry puts
+// an item into a mailbox under a UID of our own. Many items may share a message: the bytes are stored once.
+//
+// # Invariants
+//
+// Code cites these by name; Reader.Check verifies them and every test that uses archivetest ends with that check.
+//
+//   - A1 Every row's Ref has a complete file with that digest.
+//   - A2 A file without a row is harmless, and is adopted when the message is next offered.
+//   - A3 Message files never change.
+//   - A4 Bytes are exactly as received (CRLF, NUL, 8-bit and all); nothing parses in the write path.
+//   - A5 The archive gives its own UIDs and UIDVALIDITY per mailbox: they only grow, are never reused, survive a rebuild, and a UIDVALIDITY change
+//     at the source does not disturb them.
+//   - A6 Rows and the folder's state commit together. A folder's state says "recorded up to here" only when each of its UIDs is a location or a hole.
+//   - A7 One Writer at a time. Readers need no lock and treat a vanished file as an expunged message.
+//   - A8 Durable order: file (fsync, rename, fsync of its folder), then the journal's lines (fsync), then the row.
+//
+// # Order of writes, and what a crash leaves behind
+//
+// Put writes tmp/ only: a crash leaves a stray file there, which the next Writer removes. Record makes the batch's files durable and moves them in place
+// (a crash leaves files without rows: A2), appends the batch to the journal (a crash leaves a torn group of lines, which the next Writer cuts off,
+// or a whole one, which it applies to gmail.db), and commits the rows. gmail.db may lose its last commits in a power cut (synchronous=NORMAL); they
+// come back from the journal, UIDs included.
+//
+// # Who owns what
+//
+// A Reader owns pooled query_only connections and may be used by many goroutines. A Writer owns a Reader, the lock, the journal and one
+// read-write connection; Put may be called by many goroutines, Record serializes itself. Files that Open returns belong to the caller.
+package archive

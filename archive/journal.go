@@ -1,0 +1,261 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	journalDir = "journal"
+	journalExt = ".jsonl"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// position is where a group of lines begins: a file of the journal and an offset in bytes.
+type position struct {
+	File   string `db:"file"`
+	Offset int64  `db:"offset"`
+}
+
+// group is the lines that one batch wrote.
+type group struct {
+	facts  []fact
+	commit commitFact
+	end    position // behind the group
+}
+
+// journal appends groups of facts. It belongs to one Writer.
+type journal struct {
+	dir  string
+	file *os.File // the newest one; nil before the first append
+	end  position
+}
+
+// journalFiles lists the journal's files, oldest first: their names are months.
+func journalFiles(dir string) ([]string, error) {
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range found {
+		if strings.HasSuffix(f.Name(), journalExt) {
+			names = append(names, f.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// readJournal calls f for each whole group from a position on and returns the position behind the last one. A torn group at the very end is what a crash
+// leaves and ends the reading; anything else that does not fit is an error.
+func readJournal(dir string, from position, f func(group) error) (position, error) {
+	names, err := journalFiles(dir)
+	if err != nil {
+		return from, err
+	}
+	if from.File != "" && !slices.Contains(names, from.File) {
+		return from, fmt.Errorf("read journal: %q is missing, and %s was written with it: copy it back from a copy of the archive", filepath.Join(dir, from.File), databaseFile)
+	}
+	at := from
+	for i, name := range names {
+		if name < from.File {
+			continue
+		}
+		if name != at.File {
+			at = position{File: name}
+		}
+		end, err := readGroups(filepath.Join(dir, name), at, f)
+		if errors.Is(err, errTorn) && i == len(names)-1 {
+			return end, nil
+		}
+		if err != nil {
+			return end, fmt.Errorf("read journal %q: %w", name, err)
+		}
+		at = end
+	}
+	return at, nil
+}
+
+var errTorn = errors.New("the last lines are incomplete")
+
+// readGroups reads one file from a position to its end.
+func readGroups(path string, at position, f func(group) error) (position, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return at, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return at, err
+	} else if info.Size() < at.Offset {
+		return at, fmt.Errorf("the file has %d bytes and %s knows of %d: a part of the journal is lost", info.Size(), databaseFile, at.Offset)
+	}
+	if _, err := file.Seek(at.Offset, io.SeekStart); err != nil {
+		return at, err
+	}
+	lines := bufio.NewReaderSize(file, 1<<20)
+	for {
+		g, length, err := readGroup(lines)
+		if errors.Is(err, io.EOF) {
+			return at, nil
+		}
+		if err != nil {
+			return at, fmt.Errorf("at byte %d: %w", at.Offset, err)
+		}
+		at.Offset += length
+		g.end = at
+		if err := f(g); err != nil {
+			return at, err
+		}
+	}
+}
+
+// readGroup returns the next group and its length in bytes, io.EOF at the end and errTorn when the file ends inside the group.
+func readGroup(lines *bufio.Reader) (group, int64, error) {
+	var g group
+	var length int64
+	var crc uint32
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			if length == 0 && len(line) == 0 {
+				return g, 0, io.EOF
+			}
+			return g, 0, errTorn
+		}
+		if err != nil {
+			return g, 0, err
+		}
+		length += int64(len(line))
+		var one fact
+		if err := json.Unmarshal(line, &one); err != nil {
+			return g, 0, tornOr(lines, fmt.Errorf("line %q: %w", clip(line), err))
+		}
+		if one.Commit == nil {
+			crc = crc32.Update(crc, castagnoli, line)
+			g.facts = append(g.facts, one)
+			continue
+		}
+		g.commit = *one.Commit
+		if g.commit.Lines != len(g.facts) || g.commit.CRC != fmt.Sprintf("%08x", crc) {
+			return g, 0, tornOr(lines, fmt.Errorf("batch %d does not match its checksum", g.commit.Seq))
+		}
+		return g, length, nil
+	}
+}
+
+// tornOr tells a damaged end, which a power cut can leave (a file grown before its content was written), from damage with more behind it.
+func tornOr(lines *bufio.Reader, damage error) error {
+	for {
+		line, err := lines.ReadBytes('\n')
+		if bytes.HasPrefix(line, []byte(`{"commit"`)) {
+			return damage
+		}
+		if err != nil {
+			return errTorn
+		}
+	}
+}
+
+func clip(line []byte) []byte { return line[:min(len(line), 80)] }
+
+// append writes a group and makes it durable. When it fails, nothing of the group stays.
+func (j *journal) append(facts []fact, seq ModSeq, now time.Time) error {
+	text, err := encodeGroup(facts, seq, now)
+	if err != nil {
+		return err
+	}
+	if err := j.open(now); err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	if _, err = j.file.WriteAt(text, j.end.Offset); err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the journal: %w", err), j.file.Truncate(j.end.Offset))
+	}
+	j.end.Offset += int64(len(text))
+	return nil
+}
+
+func encodeGroup(facts []fact, seq ModSeq, now time.Time) ([]byte, error) {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	for i := range facts {
+		if err := enc.Encode(&facts[i]); err != nil {
+			return nil, fmt.Errorf("write the journal: %w", err)
+		}
+	}
+	commit := commitFact{Seq: seq, Time: now.UTC().Truncate(time.Second), Lines: len(facts), CRC: fmt.Sprintf("%08x", crc32.Checksum(text.Bytes(), castagnoli))}
+	if err := enc.Encode(fact{Commit: &commit}); err != nil {
+		return nil, fmt.Errorf("write the journal: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+// open gets ready to append: to this month's file, or to the newest one when the clock went back.
+func (j *journal) open(now time.Time) error {
+	name := max(now.UTC().Format("2006-01")+journalExt, j.end.File)
+	if j.file != nil && name == j.end.File {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(j.dir, name), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syncDir(j.dir); err != nil {
+		f.Close()
+		return err
+	}
+	if j.file != nil {
+		j.file.Close()
+	}
+	if name != j.end.File {
+		j.end = position{File: name}
+	}
+	j.file = f
+	return nil
+}
+
+// cut removes a torn group behind the end, so that the next one does not follow it.
+func (j *journal) cut() error {
+	if j.end.File == "" {
+		return nil
+	}
+	path := filepath.Join(j.dir, j.end.File)
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == j.end.Offset {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = f.Truncate(j.end.Offset); err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+func (j *journal) close() error {
+	if j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}

@@ -1,0 +1,121 @@
+package archive
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+const mailboxColumns = "id, account_id, name, special_use, uidvalidity, uidnext, messages, unseen, bytes, modseq, gone"
+
+// Mailboxes returns an account's mailboxes, or all when account is 0, by account and name. A mailbox whose source is gone is left out when it holds nothing.
+func (r *Reader) Mailboxes(ctx context.Context, account AccountID) ([]Mailbox, error) {
+	var boxes []Mailbox
+	err := r.db.SelectContext(ctx, &boxes, "SELECT "+mailboxColumns+` FROM mailbox
+		WHERE (?1 = 0 OR account_id = ?1) AND (gone = 0 OR messages > 0) ORDER BY account_id, name`, account)
+	if err != nil {
+		return nil, fmt.Errorf("list mailboxes: %w", err)
+	}
+	return boxes, nil
+}
+
+// Mailbox returns one mailbox with its counters, or ErrNotFound.
+func (r *Reader) Mailbox(ctx context.Context, id MailboxID) (Mailbox, error) {
+	var box Mailbox
+	err := r.db.GetContext(ctx, &box, "SELECT "+mailboxColumns+" FROM mailbox WHERE id = ?", id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Mailbox{}, fmt.Errorf("find mailbox %d: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return Mailbox{}, fmt.Errorf("find mailbox %d: %w", id, err)
+	}
+	return box, nil
+}
+
+const entryColumns = `SELECT e.uid, i.id, m.ref, m.size, i.date, i.zone, i.flags, i.source_id, i.thread_id, i.modseq, i.gone
+	FROM entry e JOIN item i ON i.id = e.item_id JOIN message m ON m.id = i.message_id `
+
+// Entries returns all of a mailbox with the ModSeq that they stand for, both of one moment, ascending by UID.
+func (r *Reader) Entries(ctx context.Context, id MailboxID) ([]Entry, ModSeq, error) {
+	tx, err := r.db.BeginTxx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, 0, fmt.Errorf("list mailbox %d: %w", id, err)
+	}
+	defer tx.Rollback()
+	var counters struct {
+		Messages int    `db:"messages"`
+		Seq      ModSeq `db:"seq"`
+	}
+	if err := tx.GetContext(ctx, &counters, "SELECT messages, seq FROM mailbox, applied WHERE id = ?", id); err != nil {
+		return nil, 0, fmt.Errorf("list mailbox %d: %w", id, err)
+	}
+	entries, err := scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? ORDER BY e.uid", id))
+	if err != nil {
+		return nil, 0, fmt.Errorf("list mailbox %d: %w", id, err)
+	}
+	return entries, counters.Seq, nil
+}
+
+// Changes returns what happened to a mailbox after the batch since; next is the UID that follows the last one the caller knows, so that entries from it on count as added.
+func (r *Reader) Changes(ctx context.Context, id MailboxID, since ModSeq, next UID) (Changes, error) {
+	var c Changes
+	tx, err := r.db.BeginTxx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return c, fmt.Errorf("list changes of mailbox %d: %w", id, err)
+	}
+	defer tx.Rollback()
+	if err := tx.GetContext(ctx, &c.ModSeq, "SELECT seq FROM applied"); err != nil {
+		return c, fmt.Errorf("list changes of mailbox %d: %w", id, err)
+	}
+	err = tx.SelectContext(ctx, &c.Vanished, "SELECT uid FROM vanished WHERE mailbox_id = ? AND modseq > ? ORDER BY uid", id, since)
+	if err == nil {
+		c.Added, err = scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? AND e.uid >= ? ORDER BY e.uid", id, next))
+	}
+	if err == nil {
+		c.Changed, err = scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? AND i.modseq > ? AND e.uid < ? ORDER BY e.uid", id, since, next))
+	}
+	if err != nil {
+		return Changes{}, fmt.Errorf("list changes of mailbox %d: %w", id, err)
+	}
+	return c, nil
+}
+
+// scanEntries takes the results of a query for entryColumns. Equal flag lists share one string: a mailbox has few of them.
+func scanEntries(rows *sql.Rows, err error) ([]Entry, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var entries []Entry
+	shared := make(map[string]string)
+	var flags sql.RawBytes
+	for rows.Next() {
+		var e Entry
+		var seconds int64
+		var minutes int
+		if err := rows.Scan(&e.UID, &e.Item, &e.Ref, &e.Size, &seconds, &minutes, &flags, &e.SourceID, &e.ThreadID, &e.ModSeq, &e.GoneAt); err != nil {
+			return nil, err
+		}
+		known, ok := shared[string(flags)]
+		if !ok {
+			known = string(flags)
+			shared[known] = known
+		}
+		e.Flags = known
+		e.Date = zoned(seconds, minutes)
+		entries = append(entries, e)
+	}
+	return entries, rows.Err()
+}
+
+// ItemMailboxes returns the mailboxes that show an item, by name.
+func (r *Reader) ItemMailboxes(ctx context.Context, item ItemID) ([]Mailbox, error) {
+	var boxes []Mailbox
+	err := r.db.SelectContext(ctx, &boxes, "SELECT "+mailboxColumns+` FROM mailbox
+		WHERE id IN (SELECT mailbox_id FROM entry WHERE item_id = ?) ORDER BY name`, item)
+	if err != nil {
+		return nil, fmt.Errorf("list mailboxes of item %d: %w", item, err)
+	}
+	return boxes, nil
+}

@@ -1,0 +1,127 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/jmoiron/sqlx"
+	_ "modernc.org/sqlite" // the database driver "sqlite"
+)
+
+const (
+	formatFile   = "FORMAT"
+	databaseFile = "gmail.db"
+	formatMagic  = "mailkeep archive, format 1\n"
+)
+
+const formatText = formatMagic + `
+This folder is a mail archive. It can be read without mailkeep:
+
+  ab/abcdef....eml  one message each, exactly as the mail server sent it; the name is the SHA-256 of the bytes
+                    (sha256sum ab/*.eml compares them). Any mail program opens these files.
+  gmail.db          SQLite 3: accounts, mailboxes (labels), flags, dates. "sqlite3 gmail.db .schema" explains every column.
+  journal/          JSON lines: the same facts in the order in which they were learned; gmail.db can be rebuilt from them.
+  tmp/ lock quarantine/   working space.
+
+Copy the whole folder to keep everything. Do not change or remove single files.
+`
+
+// checkFormat returns nil for an archive, ErrNotFound when there is no folder or an empty one, and ErrNotArchive for any other folder.
+func checkFormat(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, formatFile))
+	if err == nil {
+		return checkMagic(dir, text)
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDirectory) {
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
+	names, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("open archive %q: there is no such folder: %w", dir, ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	case onlyBeginnings(names):
+		return fmt.Errorf("open archive %q: the folder is empty: %w", dir, ErrNotFound)
+	}
+	return fmt.Errorf("open archive %q: the folder holds other files and no %s: %w", dir, formatFile, ErrNotArchive)
+}
+
+// onlyBeginnings tells whether a folder holds nothing but what create leaves when it is interrupted before it writes FORMAT, which it does last.
+func onlyBeginnings(names []fs.DirEntry) bool {
+	for _, n := range names {
+		switch n.Name() {
+		case lockFile, tmpDir, journalDir, quarantineDir, formatFile + ".new":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func checkMagic(dir string, text []byte) error {
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	if string(first)+"\n" == formatMagic {
+		return nil
+	}
+	if bytes.HasPrefix(first, []byte("mailkeep archive, format ")) {
+		return fmt.Errorf("open archive %q: it is %q; update mailkeep: %w", dir, first, ErrNewer)
+	}
+	return fmt.Errorf("open archive %q: its %s file does not begin with %q: %w", dir, formatFile, formatMagic[:len(formatMagic)-1], ErrNotArchive)
+}
+
+// create lays out an empty archive. FORMAT comes last: before it stands, the folder counts as empty and creation starts over.
+func create(dir string) error {
+	for _, sub := range []string{"", tmpDir, journalDir, quarantineDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return fmt.Errorf("create archive %q: %w", dir, err)
+		}
+	}
+	if err := writeDurably(filepath.Join(dir, formatFile), []byte(formatText)); err != nil {
+		return fmt.Errorf("create archive %q: %w", dir, err)
+	}
+	return nil
+}
+
+// writeDurably replaces a small file as a whole: a crash leaves the old one or the new one.
+func writeDurably(path string, content []byte) error {
+	temp := path + ".new"
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(content); err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		os.Remove(temp)
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// connect opens gmail.db. busy_timeout comes first, so that the other pragmas wait too.
+func connect(path string, pragmas ...string) (*sqlx.DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...), "_txlock": {"immediate"}}
+	slashed := filepath.ToSlash(abs)
+	if slashed[0] != '/' { // a Windows drive
+		slashed = "/" + slashed
+	}
+	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}
+	return sqlx.Open("sqlite", dsn.String())
+}

@@ -1,0 +1,431 @@
+package archive
+
+import (
+	"fmt"
+)
+
+// knownItem is what a batch needs to know of an item.
+type knownItem struct {
+	id    ItemID
+	ref   Ref
+	flags string
+	gone  int64
+}
+
+const knownItemColumns = "SELECT i.id, m.ref, i.flags, i.gone FROM item i JOIN message m ON m.id = i.message_id "
+
+func (r *recorder) known(query string, args ...any) (*knownItem, error) {
+	var k knownItem
+	err := r.row(knownItemColumns+query, args...).Scan(&k.id, &k.ref, &k.flags, &k.gone)
+	if noRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &k, nil
+}
+
+// find returns the item that a copy is of, or nil when it is a new one.
+func (r *recorder) find(c *Copy, at place) (*knownItem, error) {
+	var known *knownItem
+	var err error
+	if r.account.Kind == Gmail && c.SourceID != "" {
+		known, err = r.known("WHERE i.account_id = ? AND i.source_id = ? ORDER BY i.gone <> 0, i.id DESC LIMIT 1", r.account.ID, c.SourceID)
+	} else {
+		known, err = r.known("WHERE i.id = (SELECT item_id FROM location WHERE folder_id = ? AND validity = ? AND uid = ?)", at.folder(), at.validity(), at.uid())
+	}
+	if err != nil || c.Ref.IsZero() {
+		return known, err
+	}
+	if known != nil && known.ref != c.Ref {
+		// The source broke its promise that an id stands for the same bytes for ever. Both are kept: the old item counts as gone.
+		return nil, r.supersede(known)
+	}
+	if known == nil && r.account.Kind == IMAP {
+		return r.findMoved(c.Ref, at)
+	}
+	return known, nil
+}
+
+// supersede marks an item gone whose place at the source shows other bytes now.
+func (r *recorder) supersede(known *knownItem) error {
+	places, err := r.placesOf(known.id)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		if err := r.emit(fact{Left: &leftFact{At: p}}); err != nil {
+			return err
+		}
+	}
+	return r.markGone(known.id)
+}
+
+// findMoved looks for the item of a message that a folder shows at a new place: one whose place there is from before the folder was renumbered, or one that
+// had vanished from it. A vanished one from another folder has moved here: it leaves the mailboxes where it was kept.
+func (r *recorder) findMoved(ref Ref, at place) (*knownItem, error) {
+	var any int
+	err := r.row(`SELECT count(*) FROM message m JOIN item i ON i.message_id = m.id WHERE m.ref = ? AND i.account_id = ?`, ref, r.account.ID).Scan(&any)
+	if err != nil || any == 0 {
+		return nil, err
+	}
+	stale, err := r.known(`JOIN location l ON l.item_id = i.id
+		WHERE m.ref = ? AND i.account_id = ? AND l.folder_id = ? AND l.validity <> ? ORDER BY l.uid LIMIT 1`, ref, r.account.ID, at.folder(), at.validity())
+	if err != nil || stale != nil {
+		return stale, err
+	}
+	folder, err := r.folder(at.folder())
+	if err != nil {
+		return nil, err
+	}
+	returned, err := r.known(`JOIN entry e ON e.item_id = i.id
+		WHERE m.ref = ? AND i.account_id = ? AND i.gone <> 0 AND e.mailbox_id = ? ORDER BY i.id LIMIT 1`, ref, r.account.ID, folder.Mailbox)
+	if err != nil || returned != nil {
+		return returned, err
+	}
+	for {
+		moved, err := r.known("WHERE m.ref = ? AND i.account_id = ? AND i.gone <> 0 LIMIT 1", ref, r.account.ID)
+		if err != nil || moved == nil {
+			return nil, err
+		}
+		if err := r.forget(moved.id); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// forget removes an item whose message the account shows elsewhere.
+func (r *recorder) forget(item ItemID) error {
+	boxes, err := r.mailboxesOf(item)
+	if err != nil {
+		return err
+	}
+	if err := r.leaveAll(item, boxes); err != nil {
+		return err
+	}
+	return r.emit(fact{Forget: &forgetFact{Item: item}})
+}
+
+// vanish decides what becomes of the copies that the source no longer has. It looks at all of them together: an item counts as gone only when no other
+// copy of its message is left in the account.
+func (r *recorder) vanish(b *Batch) error {
+	lost, err := r.lostPlaces(b)
+	if err != nil {
+		return err
+	}
+	var items []ItemID
+	for _, at := range lost {
+		var item ItemID
+		err := r.row("SELECT item_id FROM location WHERE folder_id = ? AND validity = ? AND uid = ?", at.folder(), at.validity(), at.uid()).Scan(&item)
+		if noRows(err) {
+			if err := r.fill(at); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.emit(fact{Left: &leftFact{At: at}}); err != nil {
+			return err
+		}
+		items = append(items, item)
+	}
+	if err := each(items, r.settleLost); err != nil {
+		return err
+	}
+	return each(b.Dropped, r.drop)
+}
+
+// lostPlaces lists the places that a batch gives up: those named, all of dropped folders, and in folders whose pass is complete those that a renumbering left
+// unconfirmed.
+func (r *recorder) lostPlaces(b *Batch) ([]place, error) {
+	var lost []place
+	for _, g := range b.Gone {
+		folder, err := r.folder(g.Folder)
+		if err != nil {
+			return nil, err
+		}
+		lost = append(lost, place{uint32(folder.ID), folder.Current, g.UID})
+	}
+	for _, id := range b.Dropped {
+		places, err := r.placesWhere("folder_id = ?", id)
+		if err != nil {
+			return nil, err
+		}
+		lost = append(lost, places...)
+	}
+	for _, s := range b.States {
+		places, err := r.placesWhere("folder_id = ? AND validity <> ?", s.Folder, s.State.UIDValidity)
+		if err != nil {
+			return nil, err
+		}
+		lost = append(lost, places...)
+	}
+	return lost, nil
+}
+
+// settleLost marks an item gone, or forgets it, unless the source shows it at another place.
+func (r *recorder) settleLost(item ItemID) error {
+	var places, others int
+	err := r.row("SELECT count(*) FROM location WHERE item_id = ?", item).Scan(&places)
+	if err != nil || places > 0 {
+		return err
+	}
+	if r.account.Kind == Gmail {
+		return r.markGone(item)
+	}
+	err = r.row(`SELECT count(*) FROM item i JOIN item lost ON lost.message_id = i.message_id AND lost.account_id = i.account_id
+		WHERE lost.id = ? AND EXISTS (SELECT 1 FROM location WHERE item_id = i.id)`, item).Scan(&others)
+	if err != nil {
+		return err
+	}
+	if others > 0 {
+		return r.forget(item)
+	}
+	return r.markGone(item)
+}
+
+// markGone keeps an item where it is, with the date, and shows it in GoneMailbox too.
+func (r *recorder) markGone(item ItemID) error {
+	known, err := r.known("WHERE i.id = ?", item)
+	if err != nil || known == nil || known.gone != 0 {
+		return err
+	}
+	if err := r.emit(fact{Gone: &goneFact{Item: item, Since: r.now.Unix()}}); err != nil {
+		return err
+	}
+	r.done.Gone++
+	return r.enterAll(item, []string{GoneMailbox})
+}
+
+// drop marks a folder that the server no longer lists, and the mailbox that showed it.
+func (r *recorder) drop(id FolderID) error {
+	folder, err := r.folder(id)
+	if err != nil || folder.GoneAt != 0 {
+		return err
+	}
+	folder.GoneAt = r.now.Unix()
+	if err := r.emitFolder(folder); err != nil {
+		return err
+	}
+	if folder.FolderState != (FolderState{}) {
+		folder.FolderState = FolderState{}
+		if err := r.emit(fact{State: &stateFact{Folder: id}}); err != nil {
+			return err
+		}
+	}
+	names, err := r.mailboxNames(folder.Mailbox)
+	if err != nil {
+		return err
+	}
+	return each(names, func(name string) error { return r.describeMailbox(MailboxSpec{Name: name, Gone: true}) })
+}
+
+func (r *recorder) placesOf(item ItemID) ([]place, error) {
+	return r.placesWhere("item_id = ?", item)
+}
+
+func (r *recorder) placesWhere(condition string, args ...any) ([]place, error) {
+	s, err := r.stmt("SELECT folder_id, validity, uid FROM location WHERE " + condition + " ORDER BY folder_id, validity, uid")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Query(args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var places []place
+	for rows.Next() {
+		var p place
+		if err := rows.Scan(&p[0], &p[1], &p[2]); err != nil {
+			return nil, err
+		}
+		places = append(places, p)
+	}
+	return places, rows.Err()
+}
+
+// folder returns a folder as the batch has made it so far.
+func (r *recorder) folder(id FolderID) (*Folder, error) {
+	if f, ok := r.folders[id]; ok {
+		return f, nil
+	}
+	var f Folder
+	err := r.row(`SELECT id, account_id, name, delimiter, special_use, object_id, mailbox_id, current, uidvalidity, uidnext, source_modseq, messages, gone
+		FROM folder WHERE id = ? AND account_id = ?`, id, r.account.ID).Scan(&f.ID, &f.Account, &f.Name, &f.Delimiter, &f.SpecialUse, &f.ObjectID, &f.Mailbox, &f.Current,
+		&f.UIDValidity, &f.UIDNext, &f.ModSeq, &f.Messages, &f.GoneAt)
+	if err != nil {
+		return nil, fmt.Errorf("find folder %d of account %q: %w", id, r.account.Name, err)
+	}
+	r.folders[id] = &f
+	return &f, nil
+}
+
+func (r *recorder) emitFolder(f *Folder) error {
+	return r.emit(fact{Folder: &folderFact{ID: f.ID, Account: f.Account, Name: f.Name, Delimiter: f.Delimiter, SpecialUse: f.SpecialUse,
+		ObjectID: f.ObjectID, Mailbox: f.Mailbox, Gone: f.GoneAt}})
+}
+
+// describe creates a folder or notes what changed about it.
+func (r *recorder) describe(spec FolderSpec) error {
+	var box MailboxID
+	var err error
+	if spec.Mailbox != "" {
+		if box, err = r.mailboxSpec(MailboxSpec{Name: spec.Mailbox, SpecialUse: spec.SpecialUse}); err != nil {
+			return err
+		}
+	}
+	var id FolderID
+	err = r.row("SELECT id FROM folder WHERE account_id = ? AND name = ?", r.account.ID, spec.Name).Scan(&id)
+	if noRows(err) {
+		if err := r.row("SELECT coalesce(max(id), 0) + 1 FROM folder").Scan(&id); err != nil {
+			return err
+		}
+		f := &Folder{ID: id, Account: r.account.ID, Name: spec.Name, Delimiter: spec.Delimiter, SpecialUse: spec.SpecialUse, ObjectID: spec.ObjectID, Mailbox: box}
+		r.folders[id] = f
+		return r.emitFolder(f)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := r.folder(id)
+	if err != nil {
+		return err
+	}
+	before := *f
+	f.Delimiter, f.SpecialUse, f.ObjectID, f.Mailbox, f.GoneAt = spec.Delimiter, spec.SpecialUse, spec.ObjectID, box, 0
+	if *f == before {
+		return nil
+	}
+	return r.emitFolder(f)
+}
+
+// rename gives a folder and its mailbox new names.
+func (r *recorder) rename(n Rename) error {
+	f, err := r.folder(n.Folder)
+	if err != nil {
+		return err
+	}
+	f.Name = n.Name
+	if err := r.emitFolder(f); err != nil {
+		return err
+	}
+	m, err := r.mailboxByID(f.Mailbox)
+	if err != nil || m == nil || m.Name == n.Mailbox {
+		return err
+	}
+	delete(r.boxes, m.Name)
+	m.Name = n.Mailbox
+	r.boxes[m.Name] = m
+	return r.emit(fact{Mailbox: m})
+}
+
+// renumber notes a folder's UIDVALIDITY.
+func (r *recorder) renumber(n Renumbering) error {
+	f, err := r.folder(n.Folder)
+	if err != nil || f.Current == n.UIDValidity {
+		return err
+	}
+	f.Current = n.UIDValidity
+	return r.emit(fact{Renumber: &renumberFact{Folder: n.Folder, Validity: n.UIDValidity}})
+}
+
+// mailbox returns the mailbox of that name and creates it if need be.
+func (r *recorder) mailbox(name string) (MailboxID, error) {
+	m, err := r.mailboxByName(name)
+	if err != nil {
+		return 0, err
+	}
+	if m != nil {
+		return m.ID, nil
+	}
+	return r.mailboxSpec(MailboxSpec{Name: name})
+}
+
+func (r *recorder) describeMailbox(spec MailboxSpec) error {
+	_, err := r.mailboxSpec(spec)
+	return err
+}
+
+// mailboxSpec creates a mailbox or notes what changed about it.
+func (r *recorder) mailboxSpec(spec MailboxSpec) (MailboxID, error) {
+	m, err := r.mailboxByName(spec.Name)
+	if err != nil {
+		return 0, err
+	}
+	if m == nil {
+		return r.newMailbox(spec)
+	}
+	changed := *m
+	if changed.Gone = 0; spec.Gone {
+		changed.Gone = max(m.Gone, 1)
+		if m.Gone == 0 {
+			changed.Gone = r.now.Unix()
+		}
+	} else {
+		changed.SpecialUse = spec.SpecialUse
+	}
+	if changed == *m {
+		return m.ID, nil
+	}
+	*m = changed
+	emitted := changed
+	return m.ID, r.emit(fact{Mailbox: &emitted})
+}
+
+// newMailbox gives out a UIDVALIDITY that no other mailbox of the archive ever had: the time, or one more than the highest (A5).
+func (r *recorder) newMailbox(spec MailboxSpec) (MailboxID, error) {
+	m := &mailboxFact{Account: r.account.ID, Name: spec.Name, SpecialUse: spec.SpecialUse}
+	err := r.row("SELECT coalesce(max(id), 0) + 1, max(coalesce(max(uidvalidity), 0) + 1, ?) FROM mailbox", r.now.Unix()).Scan(&m.ID, &m.Validity)
+	if err != nil {
+		return 0, err
+	}
+	if spec.Gone {
+		m.Gone = r.now.Unix()
+	}
+	r.boxes[spec.Name] = m
+	emitted := *m
+	return m.ID, r.emit(fact{Mailbox: &emitted})
+}
+
+func (r *recorder) mailboxByName(name string) (*mailboxFact, error) {
+	if m, ok := r.boxes[name]; ok {
+		return m, nil
+	}
+	return r.loadMailbox("account_id = ? AND name = ?", r.account.ID, name)
+}
+
+func (r *recorder) mailboxByID(id MailboxID) (*mailboxFact, error) {
+	for _, m := range r.boxes {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return r.loadMailbox("account_id = ? AND id = ?", r.account.ID, id)
+}
+
+func (r *recorder) loadMailbox(condition string, args ...any) (*mailboxFact, error) {
+	m := new(mailboxFact)
+	err := r.row("SELECT id, account_id, name, special_use, uidvalidity, gone FROM mailbox WHERE "+condition, args...).
+		Scan(&m.ID, &m.Account, &m.Name, &m.SpecialUse, &m.Validity, &m.Gone)
+	if noRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.boxes[m.Name] = m
+	return m, nil
+}
+
+// mailboxNames returns the name of a mailbox in a list, which is empty when there is none.
+func (r *recorder) mailboxNames(id MailboxID) ([]string, error) {
+	m, err := r.mailboxByID(id)
+	if err != nil || m == nil {
+		return []string{}, err
+	}
+	return []string{m.Name}, nil
+}

@@ -1,0 +1,209 @@
+package archive
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/jmoiron/sqlx"
+)
+
+const lockFile = "lock"
+
+// Writer adds to an archive. It holds the archive's lock (A7) until Close. Put may be called by many goroutines; the other methods serialize themselves.
+type Writer struct {
+	*Reader
+	lock    *flock.Flock
+	store   *mailStore
+	journal *journal
+
+	mu     sync.Mutex // serializes batches
+	rw     *sqlx.DB   // one connection
+	broken error      // the journal is ahead of the database; only opening again mends that
+}
+
+// OpenWriter opens the archive at dir for writing, and creates it when dir does not exist or is an empty folder. It finishes what an interrupted Writer
+// left. It fails with ErrLocked when another Writer has it, ErrNotArchive when the folder is something else, ErrNewer when a newer mailkeep wrote it.
+func OpenWriter(dir string) (*Writer, error) {
+	err := checkFormat(dir)
+	fresh := errors.Is(err, ErrNotFound)
+	if err != nil && !fresh {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create archive %q: %w", dir, err)
+	}
+	lock, err := lockArchive(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{lock: lock}
+	if err := w.open(dir, fresh); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func lockArchive(dir string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
+	got, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock archive %q: %w", dir, err)
+	}
+	if !got {
+		return nil, fmt.Errorf("lock archive %q: wait until it has finished, or end it: %w", dir, ErrLocked)
+	}
+	return lock, nil
+}
+
+func (w *Writer) open(dir string, fresh bool) error {
+	if fresh {
+		if err := create(dir); err != nil {
+			return err
+		}
+	}
+	rw, err := connect(filepath.Join(dir, databaseFile), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(0)")
+	if err != nil {
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
+	rw.SetMaxOpenConns(1)
+	w.rw = rw
+	if err := migrate(rw); err != nil {
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
+	if w.store, err = openMailStore(dir); err != nil {
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
+	if w.journal, err = recoverJournal(dir, rw); err != nil {
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
+	w.Reader, err = openReader(dir)
+	return err
+}
+
+// recoverJournal applies what the journal has and the database lacks, and cuts off a torn end.
+func recoverJournal(dir string, db *sqlx.DB) (*journal, error) {
+	j := &journal{dir: filepath.Join(dir, journalDir)}
+	var applied position
+	if err := db.Get(&applied, "SELECT file, offset FROM applied"); err != nil {
+		return nil, err
+	}
+	end, err := readJournal(j.dir, applied, func(g group) error { return replay(context.Background(), db, g) })
+	if err != nil {
+		return nil, err
+	}
+	j.end = end
+	return j, j.cut()
+}
+
+// Close gives up the lock. Messages put and not recorded are forgotten.
+func (w *Writer) Close() error {
+	var errs []error
+	if w.Reader != nil {
+		errs = append(errs, w.Reader.Close())
+	}
+	if w.journal != nil {
+		errs = append(errs, w.journal.close())
+	}
+	if w.store != nil {
+		errs = append(errs, w.store.close())
+	}
+	if w.rw != nil {
+		errs = append(errs, w.rw.Close())
+	}
+	return errors.Join(append(errs, w.lock.Unlock())...)
+}
+
+// Put copies a message into the archive, byte for byte (A4), and returns its Ref and its size in bytes. The message counts as kept once a batch that names
+// the Ref is recorded; until then a crash loses it. Equal messages are kept once.
+func (w *Writer) Put(r io.Reader) (Ref, int64, error) {
+	ref, size, err := w.store.put(r)
+	if err != nil {
+		return Ref{}, 0, fmt.Errorf("store a message in %q: %w", w.dir, err)
+	}
+	return ref, size, nil
+}
+
+// EnsureAccount returns the account of that name and creates it if need be. An account never changes its kind.
+func (w *Writer) EnsureAccount(ctx context.Context, name string, kind Kind) (Account, error) {
+	known, err := w.AccountByName(ctx, name)
+	if err == nil && known.Kind != kind {
+		return Account{}, fmt.Errorf("open account %q: the archive has it as %q, and the server is now %q; give it another name in the configuration", name, known.Kind, kind)
+	}
+	if err == nil || !errors.Is(err, ErrNotFound) {
+		return known, err
+	}
+	var made Account
+	_, err = w.record(ctx, func(r *recorder) error {
+		made = Account{Name: name, Kind: kind}
+		if err := r.row("SELECT coalesce(max(id), 0) + 1 FROM account").Scan(&made.ID); err != nil {
+			return err
+		}
+		return r.emit(fact{Account: &accountFact{ID: made.ID, Name: name, Kind: kind}})
+	})
+	if err != nil {
+		return Account{}, fmt.Errorf("create account %q: %w", name, err)
+	}
+	return made, nil
+}
+
+// Record makes a batch durable and visible to readers, as a whole or not at all. When it returns nil, the batch survives kill -9 and a power cut.
+func (w *Writer) Record(ctx context.Context, b Batch) (Recorded, error) {
+	var refs []Ref
+	for _, c := range b.Copies {
+		if !c.Ref.IsZero() {
+			refs = append(refs, c.Ref)
+		}
+	}
+	files, bytes, err := w.store.settle(refs)
+	if err != nil {
+		return Recorded{}, fmt.Errorf("put messages in place in %q: %w", w.dir, err)
+	}
+	done, err := w.record(ctx, func(r *recorder) error { return r.batch(&b) })
+	if err != nil {
+		return Recorded{}, err
+	}
+	done.NewFiles, done.NewBytes = files, bytes
+	return done, nil
+}
+
+// record runs f, which emits facts, and commits them in the order of A8.
+func (w *Writer) record(ctx context.Context, f func(*recorder) error) (Recorded, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken != nil {
+		return Recorded{}, w.broken
+	}
+	a, err := newApplier(ctx, w.rw)
+	if err != nil {
+		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, err)
+	}
+	defer a.rollback()
+	now := time.Now()
+	r := &recorder{applier: a, store: w.store, now: now, next: make(map[MailboxID]UID), boxes: make(map[string]*mailboxFact), folders: make(map[FolderID]*Folder)}
+	if err := f(r); err != nil {
+		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, err)
+	}
+	if len(r.facts) == 0 {
+		return Recorded{}, nil
+	}
+	if err := w.journal.append(r.facts, a.seq, now); err != nil {
+		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, err)
+	}
+	if err := a.commit(w.journal.end); err != nil {
+		w.broken = fmt.Errorf("record a batch in %q: it is in the journal and could not be put into %s; it will be when the archive is opened again: %w", w.dir, databaseFile, err)
+		return Recorded{}, w.broken
+	}
+	r.done.ModSeq = a.seq
+	return r.done, nil
+}
+
+// noRows tells whether a query found nothing.
+func noRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
