@@ -75,7 +75,8 @@ type HoleReport struct {
 	Reason string
 }
 
-// FolderResult says that everything a folder held in State is now recorded, as a copy or as a hole (A6).
+// FolderResult says that everything a folder held in State is now recorded, as a copy or as a hole (A6). Copies under an earlier UIDVALIDITY that nothing
+// confirmed are gone then. The zero State says the contrary: the folder must be read again as a whole.
 type FolderResult struct {
 	Folder FolderID
 	State  FolderState

@@ -118,8 +118,10 @@ func (s *mailStore) settle(refs []Ref) (files int, bytes int64, err error) {
 	defer s.mu.Unlock()
 	var todo []Ref
 	var paths []string
+	named := make(map[Ref]bool, len(refs))
 	for _, ref := range refs {
-		if st, ok := s.staged[ref]; ok {
+		if st, ok := s.staged[ref]; ok && !named[ref] {
+			named[ref] = true
 			todo = append(todo, ref)
 			paths = append(paths, st.path)
 		}

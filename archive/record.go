@@ -301,13 +301,13 @@ func (r *recorder) fill(at place) error {
 	return r.emit(fact{Filled: &leftFact{At: at}})
 }
 
-// state closes a folder's pass. Places from before a renumbering that nothing confirmed are gone: vanish has seen to them.
+// state closes a folder's pass, or opens it again with the zero state. Places from before a renumbering that nothing confirmed are gone: vanish has seen to them.
 func (r *recorder) state(s FolderResult) error {
 	folder, err := r.folder(s.Folder)
 	if err != nil || folder.FolderState == s.State {
 		return err
 	}
-	if s.State.UIDValidity != folder.Current {
+	if s.State != (FolderState{}) && s.State.UIDValidity != folder.Current {
 		return fmt.Errorf("close folder %q: its UIDVALIDITY is %d and the pass was made under %d", folder.Name, s.State.UIDValidity, folder.Current)
 	}
 	folder.FolderState = s.State

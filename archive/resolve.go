@@ -157,6 +157,9 @@ func (r *recorder) lostPlaces(b *Batch) ([]place, error) {
 		lost = append(lost, places...)
 	}
 	for _, s := range b.States {
+		if s.State == (FolderState{}) {
+			continue
+		}
 		places, err := r.placesWhere("folder_id = ? AND validity <> ?", s.Folder, s.State.UIDValidity)
 		if err != nil {
 			return nil, err
@@ -210,11 +213,8 @@ func (r *recorder) drop(id FolderID) error {
 	if err := r.emitFolder(folder); err != nil {
 		return err
 	}
-	if folder.FolderState != (FolderState{}) {
-		folder.FolderState = FolderState{}
-		if err := r.emit(fact{State: &stateFact{Folder: id}}); err != nil {
-			return err
-		}
+	if err := r.state(FolderResult{Folder: id}); err != nil {
+		return err
 	}
 	names, err := r.mailboxNames(folder.Mailbox)
 	if err != nil {
@@ -323,14 +323,17 @@ func (r *recorder) rename(n Rename) error {
 	return r.emit(fact{Mailbox: m})
 }
 
-// renumber notes a folder's UIDVALIDITY.
+// renumber notes a folder's UIDVALIDITY. What an earlier pass completed says nothing about the new numbers.
 func (r *recorder) renumber(n Renumbering) error {
 	f, err := r.folder(n.Folder)
 	if err != nil || f.Current == n.UIDValidity {
 		return err
 	}
 	f.Current = n.UIDValidity
-	return r.emit(fact{Renumber: &renumberFact{Folder: n.Folder, Validity: n.UIDValidity}})
+	if err := r.emit(fact{Renumber: &renumberFact{Folder: n.Folder, Validity: n.UIDValidity}}); err != nil {
+		return err
+	}
+	return r.state(FolderResult{Folder: n.Folder})
 }
 
 // mailbox returns the mailbox of that name and creates it if need be.

@@ -17,6 +17,8 @@ import (
 
 const lockFile = "lock"
 
+var errClosed = errors.New("the archive is closed")
+
 // Writer adds to an archive. It holds the archive's lock (A7) until Close. Put may be called by many goroutines; the other methods serialize themselves.
 type Writer struct {
 	*Reader
@@ -27,6 +29,7 @@ type Writer struct {
 	mu     sync.Mutex // serializes batches
 	rw     *sqlx.DB   // one connection
 	broken error      // the journal is ahead of the database; only opening again mends that
+	closed sync.Once
 }
 
 // OpenWriter opens the archive at dir for writing, and creates it when dir does not exist or is an empty folder. It finishes what an interrupted Writer
@@ -103,8 +106,17 @@ func recoverJournal(dir string, db *sqlx.DB) (*journal, error) {
 	return j, j.cut()
 }
 
-// Close gives up the lock. Messages put and not recorded are forgotten.
+// Close gives up the lock. Messages put and not recorded are forgotten. Further calls do nothing.
 func (w *Writer) Close() error {
+	var err error
+	w.closed.Do(func() { err = w.close() })
+	return err
+}
+
+func (w *Writer) close() error {
+	w.mu.Lock() // a batch under way ends first
+	defer w.mu.Unlock()
+	w.broken = errClosed
 	var errs []error
 	if w.Reader != nil {
 		errs = append(errs, w.Reader.Close())
