@@ -37,7 +37,7 @@ func (r *Reader) Copies(ctx context.Context, folder FolderID, f func(Known) erro
 func (r *Reader) BySourceID(ctx context.Context, account AccountID, ids []string) (map[string]Ref, error) {
 	found := make(map[string]Ref, len(ids))
 	err := inChunks(ids, func(chunk []string) error {
-		query, args, err := sqlx.In("SELECT i.source_id, m.ref FROM item i JOIN message m ON m.id = i.message_id WHERE i.account_id = ? AND i.source_id IN (?)", account, chunk)
+		query, args, err := sqlx.In("SELECT i.source_id, m.ref FROM item i JOIN message m ON m.id = i.message_id WHERE i.account_id = ? AND i.source_id IN (?) AND i.source_id <> ''", account, chunk)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (r *recorder) find(c *Copy, at place) (*knownItem, error) {
 	var known *knownItem
 	var err error
 	if r.account.Kind == Gmail && c.SourceID != "" {
-		known, err = r.known("WHERE i.account_id = ? AND i.source_id = ? ORDER BY i.gone <> 0, i.id DESC LIMIT 1", r.account.ID, c.SourceID)
+		known, err = r.known("WHERE i.account_id = ? AND i.source_id = ? AND i.source_id <> '' ORDER BY i.gone <> 0, i.id DESC LIMIT 1", r.account.ID, c.SourceID)
 	} else {
 		known, err = r.known("WHERE i.id = (SELECT item_id FROM location WHERE folder_id = ? AND validity = ? AND uid = ?)", at.folder(), at.validity(), at.uid())
 	}

@@ -1,0 +1,43 @@
+package archive_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"mailkeep/archive"
+)
+
+// BenchmarkRecord stores batches of 500 new messages of 7 KB with 3 labels each; one operation is one message.
+func BenchmarkRecord(b *testing.B) {
+	w, err := archive.OpenWriter(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	account, err := w.EnsureAccount(ctx, "bench", archive.Gmail)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := w.Record(ctx, archive.Batch{Account: account.ID, Folders: []archive.FolderSpec{{Name: "All", Mailbox: "All"}}, Renumber: []archive.Renumbering{{Folder: 1, UIDValidity: 1}}}); err != nil {
+		b.Fatal(err)
+	}
+	body := bytes.Repeat([]byte("0123456789abcde\n"), 7<<10/16)
+	b.SetBytes(int64(len(body)))
+	var copies []archive.Copy
+	for n := range b.N {
+		copy(body, fmt.Sprintf("%015d", n))
+		ref, _, err := w.Put(bytes.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		copies = append(copies, archive.Copy{Folder: 1, UID: uint32(n + 1), Ref: ref, SourceID: fmt.Sprint(1<<60 + n), ThreadID: fmt.Sprint(1<<60 + n),
+			Flags: []string{`\Seen`}, Mailboxes: []string{"All", "Inbox", fmt.Sprint("Label ", n%50)}})
+		if len(copies) == 500 || n == b.N-1 {
+			if _, err := w.Record(ctx, archive.Batch{Account: account.ID, Copies: copies}); err != nil {
+				b.Fatal(err)
+			}
+			copies = copies[:0]
+		}
+	}
+}
