@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/jmoiron/sqlx"
-	_ "modernc.org/sqlite" // the database driver "sqlite"
+	"modernc.org/sqlite" // also the database driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -113,15 +114,49 @@ func writeDurably(path string, content []byte) error {
 
 // connect opens gmail.db. busy_timeout comes first, so that the other pragmas wait too.
 func connect(path string, pragmas ...string) (*sqlx.DB, error) {
+	return connectWith(path, url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...), "_txlock": {"immediate"}})
+}
+
+func connectWith(path string, query url.Values) (*sqlx.DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	query := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...), "_txlock": {"immediate"}}
 	slashed := filepath.ToSlash(abs)
 	if slashed[0] != '/' { // a Windows drive
 		slashed = "/" + slashed
 	}
 	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}
 	return sqlx.Open("sqlite", dsn.String())
+}
+
+// connectReader opens gmail.db for queries only. SQLite's write-ahead log needs a folder that can be written even to read; in one that cannot (a read-only
+// medium) the database is opened as it stands, which is right when the last Writer closed it and so left no log.
+func connectReader(path string) (*sqlx.DB, error) {
+	pragmas := []string{"query_only(1)", "mmap_size(268435456)"}
+	db, err := connect(path, pragmas...)
+	if err != nil {
+		return nil, err
+	}
+	err = checkSchema(db)
+	var lite *sqlite.Error
+	if err == nil || !errors.As(err, &lite) || lite.Code()&0xff != sqlite3.SQLITE_CANTOPEN {
+		return db, closing(err, db)
+	}
+	db.Close()
+	if info, statErr := os.Stat(path + "-wal"); statErr == nil && info.Size() > 0 {
+		return nil, fmt.Errorf("the folder cannot be written and %s was not closed properly; make the folder writable once: %w", databaseFile, err)
+	}
+	if db, err = connectWith(path, url.Values{"_pragma": pragmas, "mode": {"ro"}, "immutable": {"1"}}); err != nil {
+		return nil, err
+	}
+	return db, closing(checkSchema(db), db)
+}
+
+// closing closes db when there is an error, which it returns.
+func closing(err error, db *sqlx.DB) error {
+	if err != nil {
+		db.Close()
+	}
+	return err
 }

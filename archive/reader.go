@@ -42,15 +42,11 @@ func Open(dir string) (*Reader, error) {
 }
 
 func openReader(dir string) (*Reader, error) {
-	db, err := connect(filepath.Join(dir, databaseFile), "query_only(1)", "mmap_size(268435456)")
+	db, err := connectReader(filepath.Join(dir, databaseFile))
 	if err != nil {
 		return nil, fmt.Errorf("open archive %q: %w", dir, err)
 	}
 	db.SetMaxOpenConns(max(4, 2*runtime.NumCPU()))
-	if err := checkSchema(db); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open archive %q: %w", dir, err)
-	}
 	version, err := db.Conn(context.Background())
 	if err != nil {
 		db.Close()

@@ -11,6 +11,9 @@ import (
 // errNotDirectory is what reading a file below something that is no folder returns.
 const errNotDirectory = syscall.ENOTDIR
 
+// fullErrors are what writing to a full disk, or beyond a quota, returns.
+var fullErrors = []error{syscall.ENOSPC, syscall.EDQUOT}
+
 // syncDir makes renames and creations in a folder durable. Some network file systems cannot and say so; there is nothing better to do there.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

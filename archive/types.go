@@ -41,6 +41,7 @@ var (
 	ErrLocked     = errors.New("another mailkeep is writing to it")
 	ErrNewer      = errors.New("written by a newer mailkeep")
 	ErrNotFound   = errors.New("not found")
+	ErrDiskFull   = errors.New("the disk is full; free some space and run it again")
 )
 
 // Account is one source of mail.

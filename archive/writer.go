@@ -13,6 +13,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/jmoiron/sqlx"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const lockFile = "lock"
@@ -72,6 +74,9 @@ func (w *Writer) open(dir string, fresh bool) error {
 			return err
 		}
 	}
+	if err := checkWritable(filepath.Join(dir, databaseFile)); err != nil {
+		return fmt.Errorf("open archive %q for writing: %w", dir, err)
+	}
 	rw, err := connect(filepath.Join(dir, databaseFile), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(0)")
 	if err != nil {
 		return fmt.Errorf("open archive %q: %w", dir, err)
@@ -89,6 +94,15 @@ func (w *Writer) open(dir string, fresh bool) error {
 	}
 	w.Reader, err = openReader(dir)
 	return err
+}
+
+// checkWritable makes the system's own error, such as "read-only file system", come before SQLite's.
+func checkWritable(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // recoverJournal applies what the journal has and the database lacks, and cuts off a torn end.
@@ -138,7 +152,7 @@ func (w *Writer) close() error {
 func (w *Writer) Put(r io.Reader) (Ref, int64, error) {
 	ref, size, err := w.store.put(r)
 	if err != nil {
-		return Ref{}, 0, fmt.Errorf("store a message in %q: %w", w.dir, err)
+		return Ref{}, 0, fmt.Errorf("store a message in %q: %w", w.dir, noSpace(err))
 	}
 	return ref, size, nil
 }
@@ -176,7 +190,7 @@ func (w *Writer) Record(ctx context.Context, b Batch) (Recorded, error) {
 	}
 	files, bytes, err := w.store.settle(refs)
 	if err != nil {
-		return Recorded{}, fmt.Errorf("put messages in place in %q: %w", w.dir, err)
+		return Recorded{}, fmt.Errorf("put messages in place in %q: %w", w.dir, noSpace(err))
 	}
 	done, err := w.record(ctx, func(r *recorder) error { return r.batch(&b) })
 	if err != nil {
@@ -195,26 +209,39 @@ func (w *Writer) record(ctx context.Context, f func(*recorder) error) (Recorded,
 	}
 	a, err := newApplier(ctx, w.rw)
 	if err != nil {
-		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, err)
+		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, noSpace(err))
 	}
 	defer a.rollback()
 	now := time.Now()
 	r := &recorder{applier: a, store: w.store, now: now, next: make(map[MailboxID]UID), boxes: make(map[string]*mailboxFact), folders: make(map[FolderID]*Folder)}
 	if err := f(r); err != nil {
-		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, err)
+		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, noSpace(err))
 	}
 	if len(r.facts) == 0 {
 		return Recorded{}, nil
 	}
 	if err := w.journal.append(r.facts, a.seq, now); err != nil {
-		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, err)
+		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, noSpace(err))
 	}
 	if err := a.commit(w.journal.end); err != nil {
-		w.broken = fmt.Errorf("record a batch in %q: it is in the journal and could not be put into %s; it will be when the archive is opened again: %w", w.dir, databaseFile, err)
+		w.broken = fmt.Errorf("record a batch in %q: it is in the journal and could not be put into %s; it will be when the archive is opened again: %w", w.dir, databaseFile, noSpace(err))
 		return Recorded{}, w.broken
 	}
 	r.done.ModSeq = a.seq
 	return r.done, nil
+}
+
+// noSpace adds ErrDiskFull to an error that means it.
+func noSpace(err error) error {
+	var lite *sqlite.Error
+	full := errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_FULL
+	for _, f := range fullErrors {
+		full = full || errors.Is(err, f)
+	}
+	if !full {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", ErrDiskFull, err)
 }
 
 // noRows tells whether a query found nothing.
