@@ -41,3 +41,38 @@ func BenchmarkRecord(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkEntries lists a mailbox of 100,000 entries; one operation is one entry.
+func BenchmarkEntries(b *testing.B) {
+	w, err := archive.OpenWriter(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	account, err := w.EnsureAccount(ctx, "bench", archive.Gmail)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := w.Record(ctx, archive.Batch{Account: account.ID, Folders: []archive.FolderSpec{{Name: "All", Mailbox: "All"}}, Renumber: []archive.Renumbering{{Folder: 1, UIDValidity: 1}}}); err != nil {
+		b.Fatal(err)
+	}
+	const size = 100_000
+	batch := archive.Batch{Account: account.ID}
+	for n := range size {
+		ref, _, err := w.Put(bytes.NewReader(fmt.Appendf(nil, "%d", n%1000)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		batch.Copies = append(batch.Copies, archive.Copy{Folder: 1, UID: uint32(n + 1), Ref: ref, SourceID: fmt.Sprint(1<<60 + n), Flags: []string{`\Seen`}})
+	}
+	if _, err := w.Record(ctx, batch); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for n := 0; n < b.N; n += size {
+		entries, _, err := w.Entries(ctx, 1)
+		if err != nil || len(entries) != size {
+			b.Fatal(len(entries), err)
+		}
+	}
+}
