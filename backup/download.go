@@ -1,0 +1,309 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"mailkeep/archive"
+)
+
+// A job is what one FETCH of bodies asks for. Two are under way per connection, so that the server never waits for the next command; with these limits no
+// more than 8 MiB are asked for ahead, unless a single message is larger.
+const (
+	jobMessages = 100
+	jobBytes    = 4 << 20
+	pipelined   = 2
+	unknownSize = 64 << 10 // counted for a message whose size the server does not tell
+)
+
+type job struct {
+	f      *folder
+	pieces map[uint32]*piece // still to come, by UID
+}
+
+// jobBuilder puts pieces of one folder together.
+type jobBuilder struct {
+	r     *run
+	next  *job
+	bytes int64
+}
+
+func (b *jobBuilder) add(ctx context.Context, p *piece) error {
+	size := p.size
+	if size < 0 {
+		size = unknownSize
+	}
+	if b.next != nil && (len(b.next.pieces) >= jobMessages || b.bytes+size > jobBytes) {
+		if err := b.send(ctx); err != nil {
+			return err
+		}
+	}
+	if b.next == nil {
+		b.next = &job{f: p.f, pieces: make(map[uint32]*piece)}
+	}
+	b.next.pieces[p.copy.UID] = p
+	b.bytes += size
+	return nil
+}
+
+func (b *jobBuilder) send(ctx context.Context) error {
+	j := b.next
+	if j == nil {
+		return nil
+	}
+	b.r.report.want(len(j.pieces), b.bytes)
+	b.next, b.bytes = nil, 0
+	select {
+	case b.r.jobs <- j:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// worker is one goroutine that downloads. Its jobs outlive a connection.
+type worker struct {
+	*run
+	queue []*job // begun or taken
+	rest  []*job // asked for; what is left of them is asked for one by one
+}
+
+// work downloads until there are no more jobs.
+func (r *run) work(ctx context.Context) error {
+	w := &worker{run: r}
+	for {
+		if len(w.queue)+len(w.rest) == 0 {
+			select {
+			case j, ok := <-r.jobs:
+				if !ok {
+					return nil
+				}
+				w.queue = append(w.queue, j)
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		f := w.folder()
+		err := r.pool.do(ctx, f.plan.name, "download messages", func(s *Session) error { return w.download(s, f) })
+		if errors.Is(err, errAbandoned) {
+			w.abandon(f, err)
+			err = nil
+		}
+		if err != nil {
+			return fmt.Errorf("download messages of mailbox %q: %w", f.plan.name, err)
+		}
+	}
+}
+
+// folder is the one to go on with.
+func (w *worker) folder() *folder {
+	if len(w.rest) > 0 {
+		return w.rest[0].f
+	}
+	return w.queue[0].f
+}
+
+// sent is a job whose command is under way.
+type sent struct {
+	*job
+	cmd *imapclient.FetchCommand
+}
+
+// download works off the jobs of one folder, and takes more of them while it has the connection. After an error it can be called again with another connection.
+func (w *worker) download(s *Session, f *folder) error {
+	if err := f.at(s, false); err != nil {
+		return err
+	}
+	var line []sent
+	for {
+		for len(line) < pipelined && len(w.rest) == 0 {
+			j := w.next(f)
+			if j == nil {
+				break
+			}
+			line = append(line, sent{j, s.startBodies(j.left())})
+		}
+		if len(line) == 0 {
+			return w.oneByOne(s, f)
+		}
+		head := line[0]
+		err := s.readBodies(head.cmd, w.w, func(a arrived) { w.deliver(head.job, a) })
+		line = line[1:]
+		if err != nil && refused(err) == nil {
+			for _, later := range line {
+				w.queue = append(w.queue, later.job)
+			}
+		}
+		if len(head.pieces) > 0 {
+			w.rest = append(w.rest, head.job)
+		}
+		if err != nil && refused(err) == nil {
+			return err
+		}
+	}
+}
+
+// next takes a job of the folder out of the queue, or a new one. It does not wait.
+func (w *worker) next(f *folder) *job {
+	if i := slices.IndexFunc(w.queue, func(j *job) bool { return j.f == f }); i >= 0 {
+		j := w.queue[i]
+		w.queue = slices.Delete(w.queue, i, i+1)
+		return j
+	}
+	if len(w.queue) > 0 {
+		return nil
+	}
+	select {
+	case j, ok := <-w.jobs:
+		switch {
+		case !ok:
+			return nil
+		case j.f == f:
+			return j
+		}
+		w.queue = append(w.queue, j)
+		return nil
+	default:
+		return nil
+	}
+}
+
+// left returns the UIDs that did not arrive yet.
+func (j *job) left() uidSet {
+	var set uidSet
+	for _, uid := range slices.Sorted(maps.Keys(j.pieces)) {
+		set.add(uid)
+	}
+	return set
+}
+
+// deliver takes a message that arrived.
+func (w *worker) deliver(j *job, a arrived) {
+	p := j.pieces[a.uid]
+	if p == nil || a.size == 0 && p.size > 0 {
+		return // not asked for; or empty although it has a size: it is asked for again
+	}
+	delete(j.pieces, a.uid)
+	w.pool.progress()
+	w.report.downloaded(a.size)
+	if p.size >= 0 && p.size != a.size {
+		w.report.wrongSize(j.f.plan.name, a.uid, p.size, a.size)
+	}
+	w.land(p, a)
+	for _, waiting := range w.flights.arrive(p.key, a.ref) {
+		waiting.copy.Ref = a.ref
+		w.rec.put(outcome{seq: waiting.seq, copy: &waiting.copy})
+	}
+}
+
+func (w *worker) land(p *piece, a arrived) {
+	p.copy.Ref, p.copy.Size = a.ref, a.size
+	if p.copy.Fingerprint.IsZero() {
+		p.copy.Fingerprint = a.fingerprint
+	}
+	if p.f.earlier > 0 && w.has(a.ref) {
+		p.f.matched.Add(1)
+	}
+	w.rec.put(outcome{seq: p.seq, copy: &p.copy, key: p.key, bytes: a.size})
+}
+
+// has tells whether the archive had a message before it was downloaded again.
+func (w *worker) has(ref archive.Ref) bool {
+	file, err := w.w.OpenMessage(ref)
+	if err != nil {
+		return false
+	}
+	file.Close()
+	return true
+}
+
+// oneByOne asks again for what did not arrive, each message alone, and gives up on those that do not come then either.
+func (w *worker) oneByOne(s *Session, f *folder) error {
+	fresh := true
+	for len(w.rest) > 0 && w.rest[0].f == f {
+		j := w.rest[0]
+		for _, one := range j.left() {
+			err := one.each(func(uid uint32) error {
+				if err := f.at(s, fresh); err != nil {
+					return err
+				}
+				fresh = false
+				return w.alone(s, j, uid)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		w.rest = w.rest[1:]
+	}
+	return nil
+}
+
+// maxCuts is how many connections may break over one message.
+const maxCuts = 2
+
+// alone asks for one message.
+func (w *worker) alone(s *Session, j *job, uid uint32) error {
+	p := j.pieces[uid]
+	err := s.readBodies(s.startBodies(uidSet{{uid, uid}}), w.w, func(a arrived) { w.deliver(j, a) })
+	no := refused(err)
+	if err != nil && no == nil {
+		if p.cuts++; p.cuts >= maxCuts && !errors.Is(err, ErrArchive) && j.pieces[uid] != nil {
+			w.giveUp(j, p, "the connection breaks whenever it is asked for: "+err.Error())
+		}
+		return err
+	}
+	if j.pieces[uid] == nil {
+		return nil
+	}
+	listed, err := s.listed(uid)
+	switch {
+	case err != nil && refused(err) == nil:
+		return err
+	case err == nil && !listed:
+		w.giveUp(j, p, "")
+	case no != nil:
+		w.giveUp(j, p, refusal(no))
+	default:
+		w.giveUp(j, p, fmt.Sprintf("the server lists it with %d bytes and delivers none", max(p.size, 0)))
+	}
+	return nil
+}
+
+// giveUp ends a piece without its message; without a reason it is not at the server any more. Copies that waited for it are fetched themselves.
+func (w *worker) giveUp(j *job, p *piece, reason string) {
+	delete(j.pieces, p.copy.UID)
+	for _, waiting := range w.flights.crash(p.key) {
+		waiting.key = ""
+		w.queue = append(w.queue, &job{f: waiting.f, pieces: map[uint32]*piece{waiting.copy.UID: waiting}})
+	}
+	if reason == "" {
+		w.rec.put(outcome{seq: p.seq})
+		return
+	}
+	w.hole(p.f, p.seq, p.copy.UID, reason)
+	w.pool.progress()
+}
+
+// abandon ends all jobs of a folder that is not what it was.
+func (w *worker) abandon(f *folder, why error) {
+	if !f.failed.Swap(true) {
+		w.warn(WarnUnreadable, f, 0, fmt.Sprintf("mailbox %q changed while it was read (%v); run the backup again", f.plan.name, why))
+	}
+	jobs := append(w.queue, w.rest...)
+	w.queue, w.rest = nil, nil
+	for _, j := range jobs {
+		if j.f != f {
+			w.queue = append(w.queue, j)
+			continue
+		}
+		for _, uid := range slices.Sorted(maps.Keys(j.pieces)) {
+			w.giveUp(j, j.pieces[uid], "")
+		}
+	}
+}

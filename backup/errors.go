@@ -1,0 +1,119 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// Errors that callers tell apart with errors.Is. Each is wrapped in a sentence that says what happened and what to try.
+var (
+	ErrAuth       = errors.New("the server refused to log in")
+	ErrConnection = errors.New("no connection to the server")
+	ErrProtocol   = errors.New("the server does not answer as IMAP asks")
+	ErrArchive    = errors.New("the archive cannot be written")
+)
+
+// failure is an error of one of the kinds above; its text is the sentence alone, without the kind's own words.
+type failure struct {
+	kind error
+	text string
+	err  error
+}
+
+func (f *failure) Error() string {
+	if f.err == nil {
+		return f.text
+	}
+	return f.text + ": " + f.err.Error()
+}
+
+func (f *failure) Unwrap() []error {
+	if f.err == nil {
+		return []error{f.kind}
+	}
+	return []error{f.kind, f.err}
+}
+
+func fail(kind, err error, format string, args ...any) error {
+	return &failure{kind: kind, text: fmt.Sprintf(format, args...), err: err}
+}
+
+// archiveFailure marks an error of the archive, unless it is only that the run was cancelled.
+func archiveFailure(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrArchive) {
+		return err
+	}
+	return fail(ErrArchive, err, "keep mail in the archive (look at the disk: free space, permissions, whether it is still attached)")
+}
+
+// refused returns the server's NO or BAD in err, or nil when err is something else: then the connection cannot be used any more.
+func refused(err error) *imap.Error {
+	var no *imap.Error
+	if errors.As(err, &no) && no.Type != imap.StatusResponseTypeBye {
+		return no
+	}
+	return nil
+}
+
+// brokenOff tells whether err is the end of a connection rather than nonsense from the server.
+func brokenOff(err error) bool {
+	if errors.Is(err, ErrWire) {
+		return false
+	}
+	var netErr net.Error
+	if errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	// The client formats causes into text.
+	text := err.Error()
+	for _, sign := range []string{"EOF", "timeout", "connection reset", "closed network connection", "broken pipe"} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// classify gives an error of a command its kind and its advice.
+func classify(err error, doing string) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, ErrAuth), errors.Is(err, ErrConnection), errors.Is(err, ErrProtocol), errors.Is(err, ErrArchive):
+		return err
+	case refused(err) != nil:
+		return fail(ErrProtocol, err, "%s: the server refused; try again later, and report it if that does not help", doing)
+	case brokenOff(err):
+		return fail(ErrConnection, err, "%s: the connection was lost; check the network and run the backup again, it goes on where it was", doing)
+	default:
+		return fail(ErrProtocol, err, "%s: the server's answer makes no sense; run the backup again, and report it if that does not help", doing)
+	}
+}
+
+// LoginError gives an error of LOGIN or AUTHENTICATE its kind: ErrAuth when the server refused, else ErrConnection or ErrProtocol. Nil stays nil.
+func LoginError(err error) error {
+	if err == nil {
+		return nil
+	}
+	no := refused(err)
+	if no == nil {
+		return classify(err, "log in")
+	}
+	text := strings.ToLower(no.Text)
+	switch {
+	case no.Code == imap.ResponseCodeUnavailable || no.Code == "INUSE" || no.Code == imap.ResponseCodeLimit || no.Code == imap.ResponseCodeOverQuota ||
+		strings.Contains(text, "too many simultaneous connections") || strings.Contains(text, "command or bandwidth limits"):
+		return fail(ErrConnection, err, "log in: the server does not want to serve this account now; wait and run the backup again")
+	case strings.Contains(text, "application-specific password"):
+		return fail(ErrAuth, err, "log in: Gmail takes an app password, not the account's password; create one at https://myaccount.google.com/apppasswords")
+	case strings.Contains(text, "web browser"):
+		return fail(ErrAuth, err, "log in: Gmail wants you to log in with a web browser first; do that and run the backup again")
+	}
+	return fail(ErrAuth, err, "log in: check the user name and the password (Gmail: an app password)")
+}

@@ -1,0 +1,158 @@
+package backup
+
+import (
+	"context"
+	"time"
+)
+
+// Dial opens one connection and logs in. It is called from several goroutines, and again when a connection is lost; each Session is closed by Run.
+type Dial func(ctx context.Context) (*Session, error)
+
+// Options say what Run backs up and how.
+type Options struct {
+	Account     string   // the account's name in the archive
+	Dial        Dial     // required
+	Connections int      // at the same time; 0 means 3. Gmail allows 15 to all programs of an account together
+	Exclude     []string // mailboxes to leave out, see Excluded
+	Progress    Progress // nil: nobody watches
+
+	// AcceptChanges lets a run mark as gone what vanished even when it is more than a tenth of the account.
+	AcceptChanges bool
+	// Chats includes Gmail's mailbox of chats: the one beside All Mail that has no special use.
+	Chats bool
+
+	// Client names the program to servers that ask for it (RFC 2971); "" means "mailkeep".
+	Client string
+	// Contact is the URL or address that goes with Client.
+	Contact string
+
+	// Retries is how often in a row a lost connection is opened again before the run gives up; 0 means 5, negative none.
+	Retries int
+	// Pause is the first wait before that; it doubles. 0 means 1 s.
+	Pause time.Duration
+	// BatchMessages, BatchBytes and BatchAge end a batch: what arrived is then recorded. 0 means 500 messages, 32 MiB, 3 s.
+	BatchMessages int
+	BatchBytes    int64
+	BatchAge      time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	set(&o.Connections, 3)
+	set(&o.Retries, 5)
+	set(&o.Pause, time.Second)
+	set(&o.BatchMessages, 500)
+	set(&o.BatchBytes, 32<<20)
+	set(&o.BatchAge, 3*time.Second)
+	set(&o.Client, "mailkeep")
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
+	return o
+}
+
+func set[T comparable](value *T, standard T) {
+	var zero T
+	if *value == zero {
+		*value = standard
+	}
+}
+
+// Progress watches a run. Its methods may be called from several goroutines and must return quickly.
+type Progress interface {
+	// Update says how far the run is. It is called at every step and after every message.
+	Update(Status)
+	// Warn passes on what the user should know; the same warnings are in the Summary.
+	Warn(Warning)
+}
+
+type silent struct{}
+
+func (silent) Update(Status) {}
+func (silent) Warn(Warning)  {}
+
+// Phase is a step of a run.
+type Phase string
+
+// The phases of a run, in their order. Reading and downloading overlap.
+const (
+	PhaseConnect  Phase = "connect"  // connecting and listing mailboxes
+	PhaseRead     Phase = "read"     // reading what the server has, Status.Mailbox by Status.Mailbox
+	PhaseDownload Phase = "download" // everything is read; messages still arrive
+	PhaseFinish   Phase = "finish"   // recording what vanished and the state
+)
+
+// Status is how far a run is.
+type Status struct {
+	Phase   Phase
+	Mailbox string // the mailbox being read
+
+	// Expected is the number of copies the run has to look at because they are new, as far as is known; it is adjusted as mailboxes are read.
+	Expected int64
+	Seen     int64 // of these: recorded already, downloaded, or listed in the failure ledger
+
+	Wanted          int64 // messages found to be missing from the archive
+	WantedBytes     int64 // their sizes as the server says
+	Downloaded      int64 // of these, the messages that arrived
+	DownloadedBytes int64 // their bytes
+}
+
+// WarningKind tells warnings apart.
+type WarningKind string
+
+// The kinds of warnings.
+const (
+	WarnHiddenAllMail WarningKind = "hidden-all-mail" // Gmail does not show All Mail
+	WarnHiddenFolder  WarningKind = "hidden-folder"   // Gmail does not show a folder that it showed before, or Spam or Trash
+	WarnFolderLimit   WarningKind = "folder-limit"    // Gmail seems to cut folders off at a fixed size
+	WarnManyGone      WarningKind = "many-gone"       // too much vanished at once; nothing was marked
+	WarnUnreadable    WarningKind = "unreadable"      // a mailbox could not be read
+	WarnIncomplete    WarningKind = "incomplete"      // the server's list of a mailbox contradicts itself
+	WarnSize          WarningKind = "size"            // messages whose length is not what the server says
+	WarnNoLabels      WarningKind = "no-labels"       // messages whose labels Gmail does not tell
+	WarnHole          WarningKind = "hole"            // a message could not be fetched
+	WarnRenumbered    WarningKind = "renumbered"      // a mailbox got a new UIDVALIDITY
+	WarnReconnect     WarningKind = "reconnect"       // a connection was lost and opened again
+	WarnAlert         WarningKind = "alert"           // the server wants its user to read something
+)
+
+// Warning is something that the user should know although the run goes on.
+type Warning struct {
+	Kind    WarningKind
+	Mailbox string // the server's name of the mailbox, or ""
+	UID     uint32 // the source's UID, or 0
+	Text    string // a sentence that names what to try where anything can be done
+}
+
+// maxWarnings bounds Summary.Warnings; further ones are counted only.
+const maxWarnings = 1000
+
+// Summary is what a run did. It is valid, as far as the run came, beside an error too.
+type Summary struct {
+	Mailboxes  int // that the server lists and the run covers
+	Unchanged  int // of these: skipped because nothing had changed
+	Downloaded int // messages fetched
+	Bytes      int64
+
+	NewMessages int   // files added to the archive
+	NewBytes    int64 // their bytes
+	NewItems    int   // messages new to the account
+	Entered     int   // entries added to mailboxes: new messages, added labels
+	Left        int   // entries taken out of mailboxes: labels taken off, messages moved
+	Flags       int   // messages whose flags changed
+	Renamed     int   // mailboxes renamed
+	Gone        int   // messages that vanished at the source
+	Returned    int   // messages that were gone and are back
+	Holes       int   // messages that could not be fetched in this run
+
+	// Unfinished says that the state of a mailbox could not be closed: too much vanished, or it could not be read.
+	Unfinished bool
+
+	Connections int   // opened
+	Commands    int   // sent to the server after login, each a round trip at most
+	BytesRead   int64 // received from the server
+	BytesSent   int64
+	Elapsed     time.Duration
+
+	Warnings     []Warning // the first thousand
+	WarningCount int       // all
+}

@@ -1,0 +1,242 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/emersion/go-imap/v2"
+)
+
+// pool lends out connections, at most Options.Connections at a time, and opens new ones when they are lost. It is safe for concurrent use.
+type pool struct {
+	o      Options
+	slots  chan struct{}
+	opened func(*Session) error // prepares a session that just logged in
+	warn   func(Warning)
+
+	mu       sync.Mutex
+	idle     []*Session
+	live     int // sessions lent or idle
+	failures int // in a row, without any progress in between
+	pause    *backoff.ExponentialBackOff
+	sum      traffic
+}
+
+// traffic is what the connections cost.
+type traffic struct {
+	connections, commands int
+	read, sent            int64
+}
+
+func newPool(o Options, opened func(*Session) error, warn func(Warning)) *pool {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = o.Pause
+	pause.MaxInterval = max(o.Pause, time.Minute)
+	return &pool{o: o, slots: make(chan struct{}, o.Connections), opened: opened, warn: warn, pause: pause}
+}
+
+// do lends a connection to f, preferably one that has the mailbox open. When the connection breaks, f is called again with a new one after a pause, a bounded
+// number of times without progress in between. A refusal by the server is f's to deal with: it is returned as it is.
+func (p *pool) do(ctx context.Context, mailbox, doing string, f func(*Session) error) error {
+	for {
+		err := p.once(ctx, mailbox, f)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil || final(err) {
+			return err
+		}
+		if err := p.wait(ctx, classify(err, doing)); err != nil {
+			return err
+		}
+	}
+}
+
+// errStop is wrapped by errors of f that are neither the connection's nor the server's fault.
+var errStop = errors.New("stop")
+
+// final tells whether calling again is of no use.
+func final(err error) bool {
+	if errors.Is(err, ErrConnection) {
+		return errors.Is(err, errFatal)
+	}
+	return refused(err) != nil || errors.Is(err, ErrArchive) || errors.Is(err, ErrAuth) || errors.Is(err, errStop) || errors.Is(err, errFatal)
+}
+
+// errFatal marks errors of a server that is not what it was, or that asks to be left alone.
+var errFatal = errors.New("no use trying again")
+
+func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error) error {
+	s, err := p.take(ctx, mailbox)
+	if err != nil {
+		return err
+	}
+	release := s.guard(ctx)
+	err = f(s)
+	release()
+	if s.noted.overQuota() && err != nil && refused(err) == nil {
+		err = fail(ErrConnection, errors.Join(errFatal, err), "the account is over the server's download limit; wait a day and run the backup again, it goes on where it was")
+	}
+	p.give(s, err == nil || refused(err) != nil || errors.Is(err, errStop))
+	return err
+}
+
+// wait notes a failure and pauses, or returns the error when that happened too often.
+func (p *pool) wait(ctx context.Context, err error) error {
+	p.mu.Lock()
+	p.failures++
+	n := p.failures
+	if p.sum.connections == 0 {
+		n = p.o.Retries + 1 // the very first one: more likely a mistake in the settings than bad luck
+	}
+	pause := p.pause.NextBackOff()
+	p.mu.Unlock()
+	if n > p.o.Retries {
+		return err
+	}
+	p.warn(Warning{Kind: WarnReconnect, Text: fmt.Sprintf("%v; trying again", err)})
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
+	}
+}
+
+// progress says that the connections serve their purpose.
+func (p *pool) progress() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = 0
+	p.pause.Reset()
+}
+
+func (p *pool) take(ctx context.Context, mailbox string) (*Session, error) {
+	for {
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if s := p.takeIdle(mailbox); s != nil {
+			return s, nil
+		}
+		s, err := p.dial(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if errors.Is(err, ErrConnection) && p.makeDo(err) {
+			continue
+		}
+		<-p.slots
+		return nil, err
+	}
+}
+
+// makeDo tells whether other connections are in use, and if so gives up the slot for good: the server allows no more of them.
+func (p *pool) makeDo(err error) bool {
+	p.mu.Lock()
+	live := p.live
+	p.mu.Unlock()
+	if live == 0 {
+		return false
+	}
+	p.warn(Warning{Kind: WarnReconnect, Text: fmt.Sprintf("go on with fewer connections: %v", err)})
+	return true
+}
+
+func (p *pool) takeIdle(mailbox string) *Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return nil
+	}
+	at := len(p.idle) - 1
+	for i, s := range p.idle {
+		if s.mailbox == mailbox {
+			at = i
+		}
+	}
+	s := p.idle[at]
+	p.idle = append(p.idle[:at], p.idle[at+1:]...)
+	return s
+}
+
+func (p *pool) dial(ctx context.Context) (*Session, error) {
+	s, err := p.o.Dial(ctx)
+	if err != nil {
+		return nil, connectError(err)
+	}
+	release := s.guard(ctx)
+	defer release()
+	s.commands++
+	s.caps, err = s.Client.Capability().Wait()
+	if err == nil {
+		err = p.opened(s)
+	}
+	p.mu.Lock()
+	p.sum.connections++
+	p.live++
+	p.mu.Unlock()
+	if err != nil {
+		p.retire(s)
+		return nil, classify(err, "log in")
+	}
+	return s, nil
+}
+
+// connectError gives errors of Dial a kind where Dial did not.
+func connectError(err error) error {
+	if errors.Is(err, ErrAuth) || errors.Is(err, ErrConnection) || errors.Is(err, ErrProtocol) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fail(ErrConnection, err, "connect: the server cannot be reached; check the host name, the port and the network")
+}
+
+// give takes a session back.
+func (p *pool) give(s *Session, usable bool) {
+	if usable && s.Client.State() != imap.ConnStateLogout {
+		p.mu.Lock()
+		p.idle = append(p.idle, s)
+		p.mu.Unlock()
+	} else {
+		p.retire(s)
+	}
+	<-p.slots
+}
+
+// retire closes a session; why that may fail does not matter any more.
+func (p *pool) retire(s *Session) {
+	_ = s.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live--
+	p.sum.commands += s.commands
+	p.sum.read += s.conn.BytesRead()
+	p.sum.sent += s.conn.BytesWritten()
+}
+
+// close logs out of the idle sessions; all must have been given back. It does not wait for a server that does not answer.
+func (p *pool) close() traffic {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range idle {
+		wg.Go(func() {
+			release := s.guardFor(context.Background(), 2*time.Second)
+			_ = s.Client.Logout().Wait()
+			release()
+			p.retire(s)
+		})
+	}
+	wg.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sum
+}

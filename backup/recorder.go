@@ -1,0 +1,159 @@
+package backup
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"mailkeep/archive"
+)
+
+// recorder collects what is found about copies and records it in batches, in the order in which the run met them: within a folder by the source's UID, so
+// that the archive's UIDs grow the same way however the downloads overtake each other. Its memory is bounded by window.
+type recorder struct {
+	w       *archive.Writer
+	account archive.AccountID
+	o       Options
+	flights *flights
+	report  *report
+
+	window  chan struct{} // one token per outcome that is expected or not yet recorded
+	results chan outcome
+	next    uint64 // number of the next outcome to hand out
+
+	failed context.CancelCauseFunc // ends the run when recording fails
+	exited chan struct{}
+	err    error
+}
+
+// windowSize bounds how far downloads may run ahead of the oldest one that is still missing.
+const windowSize = 4096
+
+// outcome is what became of one copy: a Copy to record, a hole, or nothing (it vanished meanwhile).
+type outcome struct {
+	seq   uint64
+	copy  *archive.Copy
+	hole  *archive.HoleReport
+	key   string // of the flight to end once this is recorded
+	bytes int64  // downloaded for it
+}
+
+// startRecorder begins a goroutine that ends when finish is called. What is complete is recorded even after a cancellation.
+func startRecorder(w *archive.Writer, account archive.AccountID, o Options, fl *flights, rep *report, failed context.CancelCauseFunc) *recorder {
+	r := &recorder{w: w, account: account, o: o, flights: fl, report: rep, failed: failed,
+		window: make(chan struct{}, windowSize), results: make(chan outcome, 64), exited: make(chan struct{})}
+	go r.run()
+	return r
+}
+
+// expect reserves the place of the next outcome. It waits while too many are outstanding. One goroutine calls it.
+func (r *recorder) expect(ctx context.Context) (seq uint64, err error) {
+	select {
+	case r.window <- struct{}{}:
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	seq = r.next
+	r.next++
+	return seq, nil
+}
+
+// put hands over an outcome, whose place expect gave. It never blocks for long: the recorder always takes.
+func (r *recorder) put(out outcome) { r.results <- out }
+
+// finish records everything handed over and returns the first error. No call of put may follow or be under way.
+func (r *recorder) finish() error {
+	close(r.results)
+	<-r.exited
+	return r.err
+}
+
+// batch is what will be recorded together.
+type batch struct {
+	archive.Batch
+	count int // outcomes in it
+	bytes int64
+	keys  []string
+	since time.Time
+}
+
+func (r *recorder) run() {
+	defer close(r.exited)
+	waiting := make(map[uint64]outcome)
+	var next uint64
+	var b batch
+	tick := time.NewTicker(max(r.o.BatchAge/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case out, ok := <-r.results:
+			if !ok {
+				r.drain(&b, waiting)
+				return
+			}
+			waiting[out.seq] = out
+			for ready, ok := waiting[next]; ok; ready, ok = waiting[next] {
+				delete(waiting, next)
+				next++
+				r.add(&b, ready)
+			}
+		case now := <-tick.C:
+			if b.count > 0 && now.Sub(b.since) >= r.o.BatchAge {
+				r.flush(&b)
+			}
+		}
+	}
+}
+
+// drain records what is left when the run ends: after a cancellation some outcomes before it never came.
+func (r *recorder) drain(b *batch, waiting map[uint64]outcome) {
+	for _, seq := range slices.Sorted(maps.Keys(waiting)) {
+		r.add(b, waiting[seq])
+	}
+	r.flush(b)
+}
+
+func (r *recorder) add(b *batch, out outcome) {
+	if b.count == 0 {
+		b.since = time.Now()
+	}
+	b.count++
+	b.bytes += out.bytes
+	if out.copy != nil {
+		b.Copies = append(b.Copies, *out.copy)
+	}
+	if out.hole != nil {
+		b.Holes = append(b.Holes, *out.hole)
+	}
+	if out.key != "" {
+		b.keys = append(b.keys, out.key)
+	}
+	if b.count >= r.o.BatchMessages || b.bytes >= r.o.BatchBytes {
+		r.flush(b)
+	}
+}
+
+func (r *recorder) flush(b *batch) {
+	if b.count == 0 {
+		return
+	}
+	if r.err == nil && len(b.Copies)+len(b.Holes) > 0 {
+		b.Account = r.account
+		done, err := r.w.Record(context.Background(), b.Batch)
+		if err != nil {
+			r.err = archiveFailure(err)
+			r.failed(r.err)
+		} else {
+			r.report.recorded(done)
+		}
+	}
+	if r.err == nil {
+		r.report.seen(b.count)
+	}
+	r.flights.land(b.keys)
+	for range b.count {
+		<-r.window
+	}
+	*b = batch{}
+}

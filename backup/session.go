@@ -1,0 +1,215 @@
+package backup
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
+)
+
+// silence is how long a server may send nothing at all while it owes an answer. Gmail, when it throttles, pauses for a minute at most.
+const silence = 5 * time.Minute
+
+// capGmail is the capability of Gmail's extensions.
+const capGmail imap.Cap = "X-GM-EXT-1"
+
+// SessionOptions say what a Session is made of.
+type SessionOptions struct {
+	// AfterStartTLS says that the greeting was read already: the connection comes from StartTLS.
+	AfterStartTLS bool
+	// Trace receives the conversation as the client library sees it, passwords and mail included; nil for none.
+	Trace io.Writer
+	// Notice is told of alerts and of signs of throttling. It must not block.
+	Notice func(Notice)
+}
+
+// Session is one connection to an IMAP server. The Dial function makes it and logs in; Run uses and closes it. One goroutine at a time may use it.
+type Session struct {
+	// Client speaks IMAP over the connection. Until the Session is handed over it may be used for what Login and Authenticate do not cover.
+	Client *imapclient.Client
+
+	conn     *Conn
+	caps     imap.CapSet // after login
+	commands int
+
+	mailbox string // examined, "" for none
+	box     *imap.SelectData
+	noted   noted
+}
+
+// noted is what the server said unasked; the client's reader writes it.
+type noted struct {
+	mu     sync.Mutex
+	alerts []string
+	quota  bool
+}
+
+// NewSession makes a Session of an established connection, TLS included, and waits for the server's greeting. The Session owns c, also when NewSession fails.
+func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
+	s := &Session{}
+	if o.AfterStartTLS {
+		s.conn = NewConnAfterStartTLS(c)
+	} else {
+		s.conn = NewConn(c)
+	}
+	s.conn.OnNotice(func(n Notice) {
+		s.noted.add(n)
+		if o.Notice != nil {
+			o.Notice(n)
+		}
+	})
+	s.Client = imapclient.New(s.conn, &imapclient.Options{
+		DebugWriter: o.Trace,
+		// Both are told of what other programs do meanwhile; the next run sees it. An Expunge handler keeps the client's reader from blocking.
+		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+			Expunge: func(uint32) {},
+			Mailbox: func(*imapclient.UnilateralDataMailbox) {},
+		},
+	})
+	if err := s.Client.WaitGreeting(); err != nil {
+		s.Close()
+		if no := refused(err); no != nil {
+			return nil, fail(ErrConnection, err, "connect: the server does not want to talk now; wait and run the backup again")
+		}
+		return nil, fail(ErrConnection, err, "connect: the server did not greet as an IMAP server; check host, port and the tls setting")
+	}
+	return s, nil
+}
+
+const maxAlerts = 20
+
+func (n *noted) add(notice Notice) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case notice.Kind == NoticeOverQuota:
+		n.quota = true
+	case notice.Kind == NoticeAlert && len(n.alerts) < maxAlerts:
+		n.alerts = append(n.alerts, notice.Text)
+	}
+}
+
+func (n *noted) overQuota() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.quota
+}
+
+// take returns the alerts since the last call.
+func (n *noted) take() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	alerts := n.alerts
+	n.alerts = nil
+	return alerts
+}
+
+// Login logs in with LOGIN, or with AUTHENTICATE PLAIN where the server allows nothing else. Its errors are those of LoginError.
+func (s *Session) Login(user, password string) error {
+	caps := s.Client.Caps()
+	if caps.Has(imap.CapLoginDisabled) {
+		if !caps.Has("AUTH=PLAIN") {
+			return fail(ErrAuth, nil, "log in: the server takes no passwords on this connection; set tls to \"implicit\" or \"starttls\"")
+		}
+		return s.Authenticate(sasl.NewPlainClient("", user, password))
+	}
+	return LoginError(s.Client.Login(user, password).Wait())
+}
+
+// Authenticate logs in with a SASL mechanism. Its errors are those of LoginError.
+func (s *Session) Authenticate(mechanism sasl.Client) error {
+	return LoginError(s.Client.Authenticate(mechanism))
+}
+
+// Close closes the connection without a LOGOUT.
+func (s *Session) Close() error {
+	return s.Client.Close()
+}
+
+// guard ends the connection when ctx is done or the server falls silent, until the returned function is called: the client waits without limit otherwise.
+func (s *Session) guard(ctx context.Context) (release func()) {
+	return s.guardFor(ctx, silence)
+}
+
+func (s *Session) guardFor(ctx context.Context, limit time.Duration) (release func()) {
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(limit / 4)
+		defer tick.Stop()
+		last, since := s.conn.BytesRead(), time.Now()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				s.conn.Close()
+				return
+			case now := <-tick.C:
+				if read := s.conn.BytesRead(); read != last {
+					last, since = read, now
+				} else if now.Sub(since) >= limit {
+					s.conn.Close()
+					return
+				}
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
+}
+
+// StartTLS reads the greeting on a plain connection, asks for TLS (RFC 9051 section 6.2.1) and shakes hands. On success c belongs to the returned connection;
+// give that to NewSession with AfterStartTLS. On an error c is closed.
+func StartTLS(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	if err := askForTLS(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	secure := tls.Client(c, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, fail(ErrConnection, err, "start TLS: the server's certificate or protocol is not acceptable; check the host name and the tls setting")
+	}
+	return secure, nil
+}
+
+func askForTLS(c net.Conn) error {
+	in := bufio.NewReaderSize(io.LimitReader(c, 64<<10), 4<<10)
+	greeting, err := in.ReadString('\n')
+	if err != nil {
+		return fail(ErrConnection, err, "start TLS: the server did not greet; check host, port and the tls setting")
+	}
+	if !strings.HasPrefix(strings.ToUpper(greeting), "* OK") {
+		return fail(ErrConnection, fmt.Errorf("greeting %q", strings.TrimSpace(greeting)), "start TLS: the server does not offer a login; check host, port and the tls setting")
+	}
+	if _, err := io.WriteString(c, "A STARTTLS\r\n"); err != nil {
+		return fail(ErrConnection, err, "start TLS: the connection was lost")
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return fail(ErrConnection, err, "start TLS: the connection was lost")
+		}
+		folded := strings.ToUpper(line)
+		switch {
+		case strings.HasPrefix(folded, "* "):
+		case !strings.HasPrefix(folded, "A OK"):
+			return fail(ErrConnection, fmt.Errorf("answer %q", strings.TrimSpace(line)), "start TLS: the server refused; set tls to \"implicit\" and the port to 993")
+		case in.Buffered() > 0:
+			// Somebody on the way put commands in before the encryption began.
+			return fail(ErrConnection, nil, "start TLS: the server sent data before encryption began; do not trust this network")
+		default:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailkeep/archive"
+	"mailkeep/backup"
+)
+
+// backupOptions are the flags of backup and run.
+type backupOptions struct {
+	acceptChanges bool
+	dial          backup.Dial // nil: as the account is configured
+}
+
+func (a *app) backupCommand() *cobra.Command {
+	var o backupOptions
+	cmd := &cobra.Command{
+		Use:   "backup [account...]",
+		Short: "fetch what is new from the accounts into the archive",
+		Long: `Fetches new mail, changed labels and flags of the accounts named, or of all, into the archive. Nothing is changed or deleted on the
+servers. Messages that vanished there stay in the archive and are also shown in the mailbox "` + archive.GoneMailbox + `". It can be
+interrupted at any moment; the next run goes on where it stopped.`,
+		Example: "  mailkeep backup\n  mailkeep backup me@gmail.com --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.backup(cmd.Context(), args, o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.acceptChanges, "accept-changes", false, "believe the server even when more than a tenth of an account vanished at once")
+	return cmd
+}
+
+func (a *app) backup(ctx context.Context, names []string, o backupOptions) error {
+	c, err := a.config()
+	if err != nil {
+		return err
+	}
+	accounts, err := c.pick(names)
+	if err != nil {
+		return err
+	}
+	return a.backupAll(ctx, c.Archive, accounts, o)
+}
+
+// pick returns the accounts of these names, or all when there is none.
+func (c *Config) pick(names []string) ([]Account, error) {
+	if len(c.Accounts) == 0 {
+		return nil, usagef("%s: no account is configured; run \"mailkeep setup\" to add one", c.File)
+	}
+	if len(names) == 0 {
+		return c.Accounts, nil
+	}
+	byName := map[string]Account{}
+	for _, acct := range c.Accounts {
+		byName[acct.Name] = acct
+	}
+	var picked []Account
+	seen := map[string]bool{}
+	for _, name := range names {
+		acct, ok := byName[name]
+		if !ok {
+			return nil, usagef("%s: there is no account %q%s", c.File, name, nearest(name, byName))
+		}
+		if !seen[name] {
+			picked = append(picked, acct)
+		}
+		seen[name] = true
+	}
+	return picked, nil
+}
+
+// backupAll backs up one account after the other. A failure of one does not keep the others from their turn, unless it is the archive's.
+func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o backupOptions) (err error) {
+	w, err := archive.OpenWriter(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	var failed []error
+	incomplete := false
+	for i := range accounts {
+		result := a.backupOne(ctx, w, &accounts[i], o)
+		incomplete = incomplete || result.incomplete()
+		if result.err == nil {
+			continue
+		}
+		if ctx.Err() != nil || errors.Is(result.err, backup.ErrArchive) {
+			return result.err
+		}
+		failed = append(failed, fmt.Errorf("account %q: %w", accounts[i].Name, result.err))
+	}
+	switch {
+	case len(failed) == 1 && len(accounts) == 1:
+		return failed[0]
+	case len(failed) > 0:
+		for _, err := range failed {
+			fmt.Fprintf(a.stderr, "mailkeep: %s\n", printable(message(ctx, err)))
+		}
+		return fmt.Errorf("%d of %d accounts could not be backed up; the reasons stand above", len(failed), len(accounts))
+	case incomplete:
+		return fmt.Errorf("%w: \"mailkeep status\" lists them, and the next backup tries again", errIncomplete)
+	}
+	return nil
+}
+
+// accountResult is how the backup of one account went.
+type accountResult struct {
+	account string
+	backup.Summary
+	holes int64 // in the failure ledger afterwards
+	err   error
+}
+
+func (r *accountResult) incomplete() bool { return r.holes > 0 || r.Unfinished }
+
+func (a *app) backupOne(ctx context.Context, w *archive.Writer, acct *Account, o backupOptions) accountResult {
+	watch := a.watch(acct.Name)
+	r := accountResult{account: acct.Name}
+	started := time.Now()
+	dial := o.dial
+	if dial == nil {
+		dial = a.dialer(acct)
+	}
+	r.Summary, r.err = backup.Run(ctx, w, backup.Options{
+		Account: acct.Name, Dial: dial, Connections: acct.Connections, Exclude: acct.Exclude,
+		Progress: watch, AcceptChanges: o.acceptChanges, Client: "mailkeep",
+	})
+	watch.Finish()
+	if known, err := w.AccountByName(ctx, acct.Name); err == nil {
+		if totals, err := w.Totals(ctx, known.ID); err == nil {
+			r.holes = totals.Holes
+		}
+	}
+	if err := noteRun(w.Dir(), acct.Name, lastRun{Started: started, Finished: time.Now(), New: r.NewItems, Bytes: r.Bytes, Result: r.verdict()}); err != nil {
+		a.log.Warn("the time of this run is not noted", "error", err)
+	}
+	a.report(&r)
+	return r
+}
+
+// verdict is the word for how the run went, as status shows it.
+func (r *accountResult) verdict() string {
+	switch {
+	case errors.Is(r.err, context.Canceled):
+		return "interrupted"
+	case r.err != nil:
+		return "failed"
+	case r.incomplete():
+		return "incomplete"
+	}
+	return "done"
+}
+
+// accountLine is a line of --json, printed when an account is done.
+type accountLine struct {
+	Event       string  `json:"event"` // "account"
+	Account     string  `json:"account"`
+	Result      string  `json:"result"` // "done", "incomplete", "failed" or "interrupted"
+	Error       string  `json:"error,omitempty"`
+	Mailboxes   int     `json:"mailboxes"`
+	Unchanged   int     `json:"mailboxes_unchanged"`
+	Downloaded  int     `json:"downloaded"`
+	Bytes       int64   `json:"bytes"`
+	NewMessages int     `json:"new_messages"`
+	NewItems    int     `json:"new_items"`
+	Entered     int     `json:"labels_added"`
+	Left        int     `json:"labels_removed"`
+	Flags       int     `json:"flags_changed"`
+	Renamed     int     `json:"renamed"`
+	Gone        int     `json:"gone"`
+	Returned    int     `json:"returned"`
+	Failed      int64   `json:"failed"` // entries of the failure ledger
+	Warnings    int     `json:"warnings"`
+	Seconds     float64 `json:"seconds"`
+}
+
+func (a *app) report(r *accountResult) {
+	if a.json {
+		line := accountLine{"account", r.account, r.verdict(), "", r.Mailboxes, r.Unchanged, r.Downloaded, r.Bytes, r.NewMessages, r.NewItems,
+			r.Entered, r.Left, r.Flags, r.Renamed, r.Gone, r.Returned, r.holes, r.WarningCount, r.Elapsed.Round(time.Millisecond).Seconds()}
+		if r.err != nil {
+			line.Error = r.err.Error()
+		}
+		printJSON(a.stdout, line)
+		return
+	}
+	if r.err == nil && !a.quiet {
+		fmt.Fprintf(a.stdout, "%s: %s\n", r.account, r.text())
+	}
+}
+
+// text is the summary of a run that went through.
+func (r *accountResult) text() string {
+	var parts []string
+	add := func(n int, noun string) {
+		if n > 0 {
+			parts = append(parts, count(int64(n), noun))
+		}
+	}
+	add(r.NewItems, "new message")
+	if r.Downloaded > 0 {
+		parts = append(parts, fmt.Sprintf("%s downloaded (%s)", commas(int64(r.Downloaded)), size(r.Bytes)))
+	}
+	if r.NewItems == 0 {
+		add(r.Entered, "added label")
+	}
+	add(r.Left, "removed label")
+	add(r.Flags, "changed flag")
+	add(r.Renamed, "renamed mailbox")
+	if r.Gone > 0 {
+		parts = append(parts, fmt.Sprintf("%s gone from the server, kept here", count(int64(r.Gone), "message")))
+	}
+	if r.Returned > 0 {
+		parts = append(parts, count(int64(r.Returned), "message")+" back on the server")
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "nothing new")
+	}
+	if r.holes > 0 {
+		parts = append(parts, count(r.holes, "message")+" could not be fetched")
+	}
+	return fmt.Sprintf("%s; %s, %s", strings.Join(parts, ", "), count(int64(r.Mailboxes), "mailbox"), duration(r.Elapsed))
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/zalando/go-keyring"
+	"golang.org/x/term"
+)
+
+// keyringService is the name under which passwords stand in the system keyring; the user there is the account's name.
+const keyringService = "mailkeep"
+
+// Limits of the sources of passwords.
+const (
+	maxPassword     = 4096 // bytes
+	passwordTimeout = time.Minute
+)
+
+// errNoPassword says that no source has the account's password.
+var errNoPassword = errors.New("no password is stored")
+
+// password returns the account's password from the source that the configuration names, else from the system keyring, else from who sits at the terminal.
+func (a *app) password(ctx context.Context, acct *Account) (string, error) {
+	pass, err := storedPassword(ctx, acct, a.stderr)
+	if errors.Is(err, errNoPassword) && a.isTerminal() {
+		pass, err = a.askHidden(fmt.Sprintf("Password of %s: ", acct.Name))
+	}
+	if err != nil {
+		return "", err
+	}
+	return normalPassword(acct.Auth, pass), nil
+}
+
+// storedPassword asks the source that the configuration names, else the system keyring.
+func storedPassword(ctx context.Context, acct *Account, stderr io.Writer) (string, error) {
+	switch {
+	case acct.PasswordCommand != "":
+		return passwordFromCommand(ctx, acct, stderr)
+	case acct.PasswordFile != "":
+		return passwordFromFile(acct)
+	}
+	pass, err := keyring.Get(keyringService, acct.Name)
+	if err == nil && pass != "" {
+		return pass, nil
+	}
+	if err == nil || errors.Is(err, keyring.ErrNotFound) {
+		return "", fmt.Errorf("%w in the system keyring; run \"mailkeep login %s\"", errNoPassword, acct.Name)
+	}
+	return "", fmt.Errorf("%w: the system keyring does not answer (%w); run \"mailkeep login %s\" or set password_file or password_command",
+		errNoPassword, err, acct.Name)
+}
+
+func passwordFromCommand(ctx context.Context, acct *Account, stderr io.Writer) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, passwordTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", acct.PasswordCommand)
+	if runtime.GOOS == "windows" {
+		cmd = exec.CommandContext(ctx, "cmd", "/C", acct.PasswordCommand)
+	}
+	cmd.Stderr = stderr
+	cmd.WaitDelay = time.Second // a child that keeps the pipe open does not hold us
+	out, err := cmd.Output()
+	pass := firstLine(out)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", fmt.Errorf("password_command took longer than %s; try it in a terminal", passwordTimeout)
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return "", fmt.Errorf("password_command: %w; try it in a terminal", err)
+	case pass == "":
+		return "", fmt.Errorf("password_command printed nothing; its first line must be the password")
+	}
+	return pass, nil
+}
+
+func passwordFromFile(acct *Account) (string, error) {
+	f, err := os.Open(acct.PasswordFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("password_file %q does not exist; run \"mailkeep login %s\" to write it", acct.PasswordFile, acct.Name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read password_file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("read password_file: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return "", usagef("password_file %q may be read by others (mode %04o); run: chmod 600 %q", acct.PasswordFile, info.Mode().Perm(), acct.PasswordFile)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	if err != nil {
+		return "", fmt.Errorf("read password_file: %w", err)
+	}
+	pass := firstLine(content)
+	if pass == "" {
+		return "", fmt.Errorf("the first line of password_file %q is empty; it must be the password", acct.PasswordFile)
+	}
+	return pass, nil
+}
+
+func firstLine(text []byte) string {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return strings.TrimSuffix(string(line), "\r")
+}
+
+// normalPassword takes the blanks out of an app password as Google and others show it: groups of four letters.
+func normalPassword(auth, pass string) string {
+	groups := strings.Fields(pass)
+	if auth != "app-password" || len(groups) < 3 {
+		return pass
+	}
+	for _, g := range groups {
+		if len(g) != 4 {
+			return pass
+		}
+	}
+	return strings.Join(groups, "")
+}
+
+// storePassword keeps the password of an account where password finds it: in the system keyring, or, when that does not answer, in file with mode 0600. It
+// returns the file if that was used, else "".
+func storePassword(name, pass, file string) (string, error) {
+	if err := keyring.Set(keyringService, name, pass); err == nil {
+		if back, err := keyring.Get(keyringService, name); err == nil && back == pass {
+			return "", nil
+		}
+	}
+	if err := writeFileAtomic(file, []byte(pass+"\n")); err != nil {
+		return "", fmt.Errorf("store the password of %q: %w", name, err)
+	}
+	return file, nil
+}
+
+// writeFileAtomic replaces a file as a whole, with mode 0600: whatever happens, the old content or the new one stands.
+func writeFileAtomic(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // CreateTemp's mode is 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // does nothing after the rename
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
+
+// askHidden asks at the terminal without showing what is typed.
+func (a *app) askHidden(question string) (string, error) {
+	fmt.Fprint(a.stderr, question)
+	typed, err := term.ReadPassword(int(a.stdin.Fd()))
+	fmt.Fprintln(a.stderr)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if len(typed) == 0 {
+		return "", usagef("no password was typed")
+	}
+	return string(typed), nil
+}

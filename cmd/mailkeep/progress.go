@@ -1,0 +1,262 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"mailkeep/backup"
+)
+
+// How often progress is shown.
+const (
+	lineEvery = 5 * time.Second
+	jsonEvery = time.Second
+)
+
+// watcher shows the progress of one account's backup. Finish must be called when the run is over.
+type watcher interface {
+	backup.Progress
+	Finish()
+}
+
+// watch picks the watcher that fits: bars on a terminal, JSON lines with --json, plain lines elsewhere, warnings only with --quiet.
+func (a *app) watch(account string) watcher {
+	t := &tracker{account: account}
+	switch {
+	case a.json:
+		return &jsonWatcher{tracker: t, out: a.stdout, quiet: a.quiet}
+	case a.quiet:
+		return &lineWatcher{tracker: t, out: a.stderr, quiet: true}
+	case isTerminalFile(a.stderr):
+		return newBarWatcher(t, a.stderr)
+	}
+	return &lineWatcher{tracker: t, out: a.stderr}
+}
+
+// tracker keeps the newest status and what the meter makes of it.
+type tracker struct {
+	account string
+
+	mu     sync.Mutex
+	status backup.Status
+	meter  meter
+}
+
+func (t *tracker) take(s backup.Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status = s
+	now := tally{Messages: s.Seen, TotalMessages: s.Expected, Bytes: s.DownloadedBytes}
+	if s.Phase != backup.PhaseRead { // while mailboxes are being read the bytes to come are not known
+		now.TotalBytes = s.WantedBytes
+	}
+	t.meter.update(now, time.Now())
+}
+
+// snapshot is what is shown of a moment.
+type snapshot struct {
+	backup.Status
+	rate float64 // bytes a second
+	left string  // "" while unknown
+}
+
+func (t *tracker) snapshot() snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := snapshot{Status: t.status, rate: t.meter.rate}
+	if d, ok := t.meter.left(); ok && t.status.Seen < t.status.Expected {
+		s.left = duration(d)
+	}
+	return s
+}
+
+// text describes the moment in a line.
+func (s snapshot) text() string {
+	line := s.doing()
+	if s.Expected > 0 {
+		line += fmt.Sprintf(", %s of %s", commas(s.Seen), count(s.Expected, "message"))
+	}
+	if s.WantedBytes > 0 {
+		line += fmt.Sprintf(", %s of %s", size(s.DownloadedBytes), size(s.WantedBytes))
+		if s.Phase == backup.PhaseRead {
+			line += " found so far"
+		}
+	}
+	if s.rate >= 1 {
+		line += fmt.Sprintf(", %s/s", size(int64(s.rate)))
+	}
+	if s.left != "" {
+		line += ", " + s.left + " left"
+	}
+	return line
+}
+
+func (s snapshot) doing() string {
+	switch s.Phase {
+	case backup.PhaseRead:
+		return "reading " + printable(s.Mailbox)
+	case backup.PhaseDownload:
+		return "downloading"
+	case backup.PhaseFinish:
+		return "finishing"
+	}
+	return "connecting"
+}
+
+// lineWatcher prints a line now and then.
+type lineWatcher struct {
+	*tracker
+	out   io.Writer
+	quiet bool // warnings only
+
+	lineMu sync.Mutex
+	last   time.Time
+}
+
+func (w *lineWatcher) Update(s backup.Status) {
+	w.take(s)
+	w.lineMu.Lock()
+	defer w.lineMu.Unlock()
+	now := time.Now()
+	if w.quiet || now.Sub(w.last) < lineEvery {
+		return
+	}
+	w.last = now
+	fmt.Fprintf(w.out, "%s: %s\n", w.account, w.snapshot().text())
+}
+
+func (w *lineWatcher) Warn(warning backup.Warning) {
+	fmt.Fprintf(w.out, "%s: warning: %s\n", w.account, printable(warning.Text))
+}
+
+func (w *lineWatcher) Finish() {}
+
+// jsonWatcher prints JSON lines.
+type jsonWatcher struct {
+	*tracker
+	out   io.Writer
+	quiet bool // warnings only
+
+	lineMu sync.Mutex
+	last   time.Time
+}
+
+// progressLine is a line of --json. Sizes are bytes, times seconds.
+type progressLine struct {
+	Event       string  `json:"event"` // "progress"
+	Account     string  `json:"account"`
+	Phase       string  `json:"phase"`
+	Mailbox     string  `json:"mailbox,omitempty"`
+	Messages    int64   `json:"messages"`
+	Total       int64   `json:"total"`
+	Bytes       int64   `json:"bytes"`
+	BytesWanted int64   `json:"bytes_wanted"`
+	Rate        float64 `json:"bytes_per_second"`
+	ETA         *int64  `json:"eta_seconds,omitempty"`
+}
+
+// warningLine is a line of --json.
+type warningLine struct {
+	Event   string `json:"event"` // "warning"
+	Account string `json:"account"`
+	Kind    string `json:"kind"`
+	Mailbox string `json:"mailbox,omitempty"`
+	UID     uint32 `json:"uid,omitempty"`
+	Text    string `json:"text"`
+}
+
+func (w *jsonWatcher) Update(s backup.Status) {
+	w.take(s)
+	w.lineMu.Lock()
+	defer w.lineMu.Unlock()
+	now := time.Now()
+	if w.quiet || now.Sub(w.last) < jsonEvery {
+		return
+	}
+	w.last = now
+	printJSON(w.out, w.line())
+}
+
+func (w *jsonWatcher) line() progressLine {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.status
+	line := progressLine{Event: "progress", Account: w.account, Phase: string(s.Phase), Mailbox: s.Mailbox, Messages: s.Seen, Total: s.Expected,
+		Bytes: s.DownloadedBytes, BytesWanted: s.WantedBytes, Rate: float64(int64(w.meter.rate))}
+	if d, ok := w.meter.left(); ok {
+		seconds := int64(d.Seconds())
+		line.ETA = &seconds
+	}
+	return line
+}
+
+func (w *jsonWatcher) Warn(warning backup.Warning) {
+	w.lineMu.Lock()
+	defer w.lineMu.Unlock()
+	printJSON(w.out, warningLine{"warning", w.account, string(warning.Kind), warning.Mailbox, warning.UID, warning.Text})
+}
+
+func (w *jsonWatcher) Finish() {
+	if !w.quiet {
+		printJSON(w.out, w.line())
+	}
+}
+
+// printJSON writes one value as a line. What is written are structs of plain fields, which cannot fail to encode; a closed pipe ends the program by its signal.
+func printJSON(out io.Writer, value any) {
+	line, err := json.Marshal(value)
+	if err != nil {
+		panic("mailkeep: encode a result: " + err.Error())
+	}
+	out.Write(append(line, '\n'))
+}
+
+// printable replaces what would steer a terminal in text that a server chose.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+// barWatcher draws a bar on a terminal.
+type barWatcher struct {
+	*tracker
+	bars *mpb.Progress
+	bar  *mpb.Bar
+}
+
+func newBarWatcher(t *tracker, out io.Writer) *barWatcher {
+	w := &barWatcher{tracker: t, bars: mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(150*time.Millisecond), mpb.WithWidth(30))}
+	w.bar = w.bars.New(0, mpb.BarStyle(), // a total of 0 does not complete it
+		mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return t.account + " " })),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + t.snapshot().text() })),
+	)
+	return w
+}
+
+func (w *barWatcher) Update(s backup.Status) {
+	w.take(s)
+	w.bar.SetTotal(max(s.Expected, s.Seen+1), false) // never full before Finish
+	w.bar.SetCurrent(s.Seen)
+}
+
+func (w *barWatcher) Warn(warning backup.Warning) {
+	fmt.Fprintf(w.bars, "%s: warning: %s\n", w.account, printable(warning.Text))
+}
+
+func (w *barWatcher) Finish() {
+	w.bar.Abort(true)
+	w.bars.Wait()
+}

@@ -1,0 +1,47 @@
+package imapd
+
+import (
+	"bytes"
+)
+
+// rewrite turns a response of the library into what the client gets, and notes when a command has been answered. The library passes responses one at a time, in several
+// pieces only when they are longer than 4 KiB.
+func (c *conn) rewrite(p []byte) []byte {
+	cmd := &c.cmd
+	if cmd.open && len(p) > len(cmd.tag) && p[len(cmd.tag)] == ' ' && string(p[:len(cmd.tag)]) == cmd.tag {
+		cmd.answered = true
+		return c.rewriteTagged(p)
+	}
+	switch {
+	case bytes.HasPrefix(p, []byte("* CAPABILITY ")):
+		return []byte("* CAPABILITY " + c.capabilities() + "\r\n")
+	case bytes.HasPrefix(p, []byte("* OK [CAPABILITY ")):
+		return []byte("* OK [CAPABILITY " + c.capabilities() + "] mailkeep, an archive of mail\r\n")
+	case cmd.saveOnly && bytes.HasPrefix(p, []byte("* ESEARCH ")): // RFC 5182 section 2.1
+		return nil
+	case c.session.utf8() && hasMailbox(p):
+		// The library writes a mailbox name's & as &- also where names are plain UTF-8 (RFC 9051 section 5.1).
+		return bytes.ReplaceAll(p, []byte("&-"), []byte("&"))
+	}
+	return p
+}
+
+func hasMailbox(p []byte) bool {
+	return bytes.HasPrefix(p, []byte("* LIST ")) || bytes.HasPrefix(p, []byte("* LSUB ")) || bytes.HasPrefix(p, []byte("* STATUS "))
+}
+
+// rewriteTagged rewrites a tagged response.
+func (c *conn) rewriteTagged(p []byte) []byte {
+	cmd := &c.cmd
+	text := p[len(cmd.tag)+1:]
+	switch {
+	case bytes.HasPrefix(text, []byte("OK [CAPABILITY ")):
+		return []byte(cmd.tag + " OK [CAPABILITY " + c.capabilities() + "] logged in, for reading\r\n")
+	case bytes.HasPrefix(text, []byte("NO [SERVERBUG] Internal server error")):
+		// So the library answers what its parser cannot read: sets, dates, mailbox names.
+		return []byte(cmd.tag + " BAD [CLIENTBUG] an argument is malformed\r\n")
+	case cmd.selecting:
+		return bytes.Replace(p, []byte("EXAMINE completed"), []byte("SELECT completed"), 1)
+	}
+	return p
+}

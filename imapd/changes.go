@@ -1,0 +1,240 @@
+package imapd
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// changes notices what is written to the archive, by whatever process, and wakes those who wait for it. It looks when somebody asks, and every
+// Options.PollInterval while somebody waits.
+type changes struct {
+	srv *Server
+
+	mu      sync.Mutex // of what follows; held while the archive is asked
+	known   bool       // version has been read
+	version int64
+	looked  time.Time
+
+	waitMu  sync.Mutex
+	waiters map[chan struct{}]struct{}
+	stop    context.CancelFunc // of the poller; nil when it does not run
+	poller  sync.WaitGroup
+}
+
+func (c *changes) init(s *Server) {
+	c.srv = s
+	c.waiters = make(map[chan struct{}]struct{})
+}
+
+// wait returns when the poller has ended; the server's context must have.
+func (c *changes) wait() {
+	c.waitMu.Lock() // no poller starts from here on
+	c.waitMu.Unlock()
+	c.poller.Wait()
+}
+
+// look brings the open views up to date. Unless now is set, what was seen within the poll interval is good enough.
+func (c *changes) look(ctx context.Context, now bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !now && time.Since(c.looked) < c.srv.options.PollInterval {
+		return nil
+	}
+	version, err := c.srv.reader.Version(ctx)
+	if err != nil {
+		return err
+	}
+	c.looked = time.Now()
+	if c.known && version == c.version {
+		return nil
+	}
+	for _, v := range c.srv.views.all() {
+		if err := v.check(ctx); err != nil {
+			return err
+		}
+	}
+	c.known, c.version = true, version
+	c.wake()
+	return nil
+}
+
+func (c *changes) wake() {
+	c.waitMu.Lock()
+	defer c.waitMu.Unlock()
+	for w := range c.waiters {
+		select {
+		case w <- struct{}{}:
+		default: // it has not come round since the last time
+		}
+	}
+}
+
+// subscribe returns a channel that gets a value after each change. The poller runs until all have unsubscribed.
+func (c *changes) subscribe() chan struct{} {
+	w := make(chan struct{}, 1)
+	c.waitMu.Lock()
+	defer c.waitMu.Unlock()
+	c.waiters[w] = struct{}{}
+	if c.stop == nil && c.srv.ctx.Err() == nil {
+		ctx, cancel := context.WithCancel(c.srv.ctx)
+		c.stop = cancel
+		c.poller.Add(1)
+		go c.poll(ctx)
+	}
+	return w
+}
+
+func (c *changes) unsubscribe(w chan struct{}) {
+	c.waitMu.Lock()
+	defer c.waitMu.Unlock()
+	delete(c.waiters, w)
+	if len(c.waiters) == 0 && c.stop != nil {
+		c.stop()
+		c.stop = nil
+	}
+}
+
+func (c *changes) poll(ctx context.Context) {
+	defer c.poller.Done()
+	tick := time.NewTicker(c.srv.options.PollInterval)
+	defer tick.Stop()
+	broken := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := c.look(ctx, true)
+		if err != nil && !broken && ctx.Err() == nil {
+			c.srv.log.Error("imap: look for changes of the archive", "error", err)
+		}
+		broken = err != nil
+	}
+}
+
+// Poll tells the client what has changed, between commands. NOOP and CHECK are how clients ask for it.
+func (s *session) Poll(_ *imapserver.UpdateWriter, allowExpunge bool) error {
+	name := s.conn.cmd.name
+	if err := s.srv.changes.look(s.ctx(), name == "NOOP" || name == "CHECK"); err != nil {
+		if s.ctx().Err() == nil {
+			s.srv.log.Error("imap: look for changes of the archive", "error", err)
+		}
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tell(allowExpunge)
+}
+
+// Idle implements IDLE (RFC 9051 section 6.3.13).
+func (s *session) Idle(_ *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	changed := s.srv.changes.subscribe()
+	defer s.srv.changes.unsubscribe(changed)
+	select {
+	case changed <- struct{}{}: // what was seen before counts too
+	default:
+	}
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-s.ctx().Done():
+			return nil
+		case <-changed:
+		}
+		if err := s.tellIdle(stop); err != nil {
+			return err
+		}
+	}
+}
+
+// tellIdle is tell unless IDLE has ended: the client may have sent another command, whose responses must not be mixed with these.
+func (s *session) tellIdle(stop <-chan struct{}) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-stop:
+		return nil
+	default:
+	}
+	return s.tell(true)
+}
+
+// tell sends EXPUNGE, EXISTS and FETCH for what has changed, and moves the session on. The caller holds s.mu.
+func (s *session) tell(allowExpunge bool) error {
+	p := s.box
+	if p == nil || s.closed || p.snap == nil && p.view.modSeq() <= p.row.ModSeq {
+		return nil
+	}
+	if err := p.load(s.ctx()); err != nil {
+		return s.untold(err)
+	}
+	now, err := p.view.latest(s.ctx(), 0)
+	if err != nil {
+		return s.untold(err)
+	}
+	if now == p.snap {
+		return nil
+	}
+	b, ok := appendDifference(nil, p.snap, now, allowExpunge)
+	if !ok {
+		return nil
+	}
+	p.snap = now
+	return s.conn.send(b)
+}
+
+// untold notes that the client cannot be told of changes now. It will be when the archive can be read again.
+func (s *session) untold(err error) error {
+	if s.ctx().Err() == nil {
+		s.srv.log.Error("imap: read the changes of a mailbox", "error", err)
+	}
+	return nil
+}
+
+// appendDifference appends the responses that lead a client from old to now. EXPUNGE comes first, from the highest number down, so that the numbers of old hold; ok is false
+// when it would be needed and is not allowed (RFC 9051 section 7.5.1).
+func appendDifference(dst []byte, old, now *snapshot, allowExpunge bool) (b []byte, ok bool) {
+	kept := 0
+	for i, j := len(old.entries)-1, len(now.entries)-1; i >= 0; i-- {
+		uid := old.entries[i].UID
+		for j >= 0 && now.entries[j].UID > uid {
+			j--
+		}
+		if j >= 0 && now.entries[j].UID == uid {
+			kept++
+			continue
+		}
+		if !allowExpunge {
+			return dst, false
+		}
+		dst = append(dst, "* "...)
+		dst = strconv.AppendInt(dst, int64(i+1), 10)
+		dst = append(dst, " EXPUNGE\r\n"...)
+	}
+	if len(now.entries) > kept {
+		dst = append(dst, "* "...)
+		dst = strconv.AppendInt(dst, int64(len(now.entries)), 10)
+		dst = append(dst, " EXISTS\r\n"...)
+	}
+	for i, j := 0, 0; i < len(old.entries); i++ {
+		was := &old.entries[i]
+		for j < len(now.entries) && now.entries[j].UID < was.UID {
+			j++
+		}
+		if j == len(now.entries) {
+			break
+		}
+		if is := &now.entries[j]; is.UID == was.UID && is.Flags != was.Flags {
+			dst = appendFetchStart(dst, j)
+			dst = appendUID(dst, is.UID)
+			dst = append(appendFlags(append(dst, ' '), is.Flags), ")\r\n"...)
+		}
+	}
+	return dst, true
+}

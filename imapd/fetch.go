@@ -1,0 +1,247 @@
+package imapd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"mailkeep/archive"
+	"mailkeep/message"
+)
+
+// Fetch implements FETCH and UID FETCH (RFC 9051 section 6.4.5). The responses are written here, in wire form: between two responses the library holds nothing back, so
+// they can go straight to the connection. No FETCH sets \Seen: the archive cannot.
+func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.FetchOptions) error {
+	snap, err := s.selected(s.ctx())
+	if err != nil {
+		return err
+	}
+	spans, err := s.resolve(snap, set)
+	if err != nil {
+		return err
+	}
+	f := &fetcher{s: s, snap: snap, options: o, items: &s.conn.cmd.fetch}
+	_, f.byUID = set.(imap.UIDSet)
+	for _, sp := range spans {
+		for i := sp.from; i < sp.to; i++ {
+			if err := f.message(i); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.conn.send(f.out); err != nil {
+		return err
+	}
+	if f.failed != nil {
+		return f.failed
+	}
+	return nil
+}
+
+// fetcher answers one FETCH command.
+type fetcher struct {
+	s       *session
+	snap    *snapshot
+	options *imap.FetchOptions
+	items   *fetchItems
+	byUID   bool
+
+	out    []byte      // responses not handed to the connection yet
+	pieces []piece     // what has to go between the bytes of out
+	head   []byte      // buffer for the beginning of messages
+	failed *imap.Error // what to say of messages left out
+}
+
+// piece is a part of a response that is too large to be copied into fetcher.out.
+type piece struct {
+	at        int // place in out
+	file      *os.File
+	offset, n int64  // what to send of file
+	data      []byte // what to send when file is nil
+}
+
+// message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error.
+func (f *fetcher) message(i int) error {
+	e := &f.snap.entries[i]
+	start := len(f.out)
+	if e.Ref.IsZero() {
+		f.missing(e, archive.ErrNotFound)
+		return nil
+	}
+	src := source{bodies: &f.s.srv.bodies, entry: e, head: f.head}
+	defer src.close()
+	err := f.response(i, e, &src)
+	f.head = src.head
+	if err != nil {
+		f.out, f.pieces = f.out[:start], nil
+		f.missing(e, err)
+		return nil
+	}
+	if len(f.pieces) == 0 && len(f.out) < outputBuffer/2 {
+		return nil
+	}
+	return f.flush()
+}
+
+// flush hands out to the connection.
+func (f *fetcher) flush() error {
+	done := 0
+	for _, p := range f.pieces {
+		if err := f.s.conn.send(f.out[done:p.at]); err != nil {
+			return err
+		}
+		done = p.at
+		var err error
+		if p.file != nil {
+			err = f.s.conn.stream(p.file, p.offset, p.n)
+		} else {
+			err = f.s.conn.send(p.data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err := f.s.conn.send(f.out[done:])
+	f.out, f.pieces = f.out[:0], f.pieces[:0]
+	return err
+}
+
+// missing notes why a message is left out. One that was taken out of the archive meanwhile is not a failure: the client will be told (A7).
+func (f *fetcher) missing(e *archive.Entry, err error) {
+	if errors.Is(err, archive.ErrNotFound) && (e.Ref.IsZero() || f.s.expunged(e.UID)) {
+		if !f.byUID && f.failed == nil {
+			f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: "EXPUNGEISSUED", Text: "some of these messages are no longer in the archive"}
+		}
+		return
+	}
+	code := imap.ResponseCodeUnavailable
+	switch {
+	case errors.Is(err, message.ErrUnknownEncoding):
+		f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnknownCTE, Text: fmt.Sprintf("message UID %d has an unknown content transfer encoding", e.UID)}
+		return
+	case errors.Is(err, archive.ErrNotFound), errors.Is(err, errDamaged):
+		code = imap.ResponseCodeCorruption
+	}
+	f.s.srv.log.Error("imap: message cannot be read", "uid", e.UID, "error", err)
+	f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: fmt.Sprintf("message UID %d cannot be read from the archive, the others were sent", e.UID)}
+}
+
+// expunged reports whether the message with that UID has been taken out of the selected mailbox.
+func (s *session) expunged(uid archive.UID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.box == nil || s.box.view.check(s.ctx()) != nil {
+		return false
+	}
+	now, err := s.box.view.latest(s.ctx(), 0)
+	return err == nil && !now.has(uid)
+}
+
+// response appends the response for one message to out and pieces.
+func (f *fetcher) response(i int, e *archive.Entry, src *source) error {
+	o := f.options
+	dst := appendFetchStart(f.out, i)
+	bare := len(dst)
+	if o.UID {
+		dst = append(appendUID(dst, e.UID), ' ')
+	}
+	if o.Flags {
+		dst = append(appendFlags(dst, e.Flags), ' ')
+	}
+	if o.InternalDate {
+		dst = e.Date.AppendFormat(append(dst, `INTERNALDATE "`...), "_2-Jan-2006 15:04:05 -0700")
+		dst = append(dst, `" `...)
+	}
+	if o.RFC822Size {
+		dst = strconv.AppendInt(append(dst, "RFC822.SIZE "...), e.Size, 10)
+		dst = append(dst, ' ')
+	}
+	var err error
+	if o.Envelope || o.BodyStructure != nil {
+		if dst, err = f.appendStructure(dst, src); err != nil {
+			return err
+		}
+	}
+	for _, b := range o.BinarySectionSize {
+		if dst, err = f.appendBinarySize(dst, src, b); err != nil {
+			return err
+		}
+	}
+	f.out = dst
+	for _, b := range o.BinarySection {
+		if err = f.binary(src, b); err != nil {
+			return err
+		}
+	}
+	for k, b := range o.BodySection {
+		if err = f.section(src, b, f.items.obsolete(k)); err != nil {
+			return err
+		}
+	}
+	if len(f.out) > bare {
+		f.out = f.out[:len(f.out)-1] // the last blank
+	}
+	f.out = append(f.out, ")\r\n"...)
+	return nil
+}
+
+// obsolete is the name under which the client asked for body section k: RFC822 and the like (RFC 3501 section 6.4.5), or "".
+func (f *fetchItems) obsolete(k int) string {
+	if k < len(f.sections) {
+		return f.sections[k]
+	}
+	return ""
+}
+
+// appendStructure appends ENVELOPE, BODY and BODYSTRUCTURE.
+func (f *fetcher) appendStructure(dst []byte, src *source) ([]byte, error) {
+	if f.options.Envelope {
+		env, err := src.envelope()
+		if err != nil {
+			return dst, err
+		}
+		dst = append(append(append(dst, "ENVELOPE "...), env...), ' ')
+	}
+	if f.options.BodyStructure == nil {
+		return dst, nil
+	}
+	st, err := src.structure()
+	if err != nil {
+		return dst, err
+	}
+	if f.items.plain {
+		dst = append(append(append(dst, "BODY "...), st.body...), ' ')
+	}
+	if f.items.structure {
+		dst = append(append(append(dst, "BODYSTRUCTURE "...), st.bodyStructure...), ' ')
+	}
+	return dst, nil
+}
+
+func appendFetchStart(dst []byte, index int) []byte {
+	dst = strconv.AppendInt(append(dst, "* "...), int64(index+1), 10)
+	return append(dst, " FETCH ("...)
+}
+
+func appendUID(dst []byte, uid archive.UID) []byte {
+	return strconv.AppendUint(append(dst, "UID "...), uint64(uid), 10)
+}
+
+func appendFlags(dst []byte, flags string) []byte {
+	return append(append(append(dst, "FLAGS ("...), flags...), ')')
+}
+
+// hasFlag reports whether flags, a list separated by blanks, has flag in any case.
+func hasFlag(flags, flag string) bool {
+	for f := range strings.SplitSeq(flags, " ") {
+		if strings.EqualFold(f, flag) {
+			return true
+		}
+	}
+	return false
+}

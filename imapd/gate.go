@@ -1,0 +1,135 @@
+package imapd
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+)
+
+// gate counts connections and failed logins.
+type gate struct {
+	limits *Limits
+
+	mu       sync.Mutex
+	closed   bool
+	open     map[*conn]struct{}
+	perAddr  map[string]int
+	failures map[string]failure
+	sessions sync.WaitGroup
+}
+
+// failure is what an address has done wrong lately.
+type failure struct {
+	count int
+	last  time.Time
+}
+
+// forgive is how long after its last failed login an address is treated as new.
+const forgive = 10 * time.Minute
+
+func (g *gate) init(l *Limits) {
+	g.limits = l
+	g.open = make(map[*conn]struct{})
+	g.perAddr = make(map[string]int)
+	g.failures = make(map[string]failure)
+}
+
+// enter admits a connection, or returns why not.
+func (g *gate) enter(c *conn) (refusal string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return "the server is stopping"
+	case len(g.open) >= g.limits.Connections:
+		return "too many connections to this server, try again later"
+	case g.perAddr[c.addr] >= g.limits.PerAddress:
+		return "too many connections from your address"
+	}
+	g.open[c] = struct{}{}
+	g.perAddr[c.addr]++
+	g.sessions.Add(1)
+	return ""
+}
+
+// leave is called once when a session has ended.
+func (g *gate) leave(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, c)
+	if g.perAddr[c.addr]--; g.perAddr[c.addr] <= 0 {
+		delete(g.perAddr, c.addr)
+	}
+	g.sessions.Done()
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	g.closed = true
+	var open []*conn
+	for c := range g.open {
+		open = append(open, c)
+	}
+	g.mu.Unlock()
+	for _, c := range open {
+		c.shutDown()
+	}
+}
+
+func (g *gate) wait() { g.sessions.Wait() }
+
+// failed notes a failed login and returns how long to wait before saying so.
+func (g *gate) failed(addr string) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if len(g.failures) > 10000 {
+		for a, f := range g.failures {
+			if now.Sub(f.last) > forgive {
+				delete(g.failures, a)
+			}
+		}
+	}
+	f := g.failures[addr]
+	if now.Sub(f.last) > forgive {
+		f.count = 0
+	}
+	f.count++
+	f.last = now
+	g.failures[addr] = f
+	return g.limits.LoginDelay << min(f.count-1, 4)
+}
+
+func (g *gate) succeeded(addr string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.failures, addr)
+}
+
+// listener hands the library connections that are wrapped and counted.
+type listener struct {
+	net.Listener
+	srv *Server
+}
+
+// Accept returns the next connection that is admitted. The others are told why and closed.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := newConn(l.srv, raw)
+		refusal := l.srv.gate.enter(c)
+		if refusal == "" {
+			return c, nil
+		}
+		l.srv.log.Debug("imap: connection refused", "from", c.addr, "reason", refusal)
+		if _, secure := raw.(*tls.Conn); !secure { // there the first write would wait for a handshake
+			raw.SetWriteDeadline(time.Now().Add(time.Second))
+			raw.Write([]byte("* BYE " + refusal + "\r\n"))
+		}
+		raw.Close()
+	}
+}

@@ -1,0 +1,268 @@
+package imapd
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"mailkeep/archive"
+	"mailkeep/message"
+)
+
+// query is a search key with its sets resolved and its strings folded. All its parts must match.
+type query struct {
+	spans  [][]span
+	flags  []string
+	unset  []string
+	larger int64 // 0: not asked; the translation of the command made "LARGER 0" something else
+	less   int64 // 0: not asked
+	since  time.Time
+	before time.Time
+	not    []*query
+	or     [][2]*query
+
+	sentSince  time.Time
+	sentBefore time.Time
+	fields     []fieldQuery
+	body       []string
+	text       []string
+}
+
+// fieldQuery asks for a header field that contains value, or for any when value is "".
+type fieldQuery struct{ name, value string }
+
+// candidate is a message under consideration. What had to be read of it is kept.
+type candidate struct {
+	index int
+	entry *archive.Entry
+	src   source
+	err   error // the message could not be read; no result counts
+
+	header   message.Header // nil until needed
+	sentRead bool
+	sent     time.Time // date of the Date field; zero when there is none
+	texts    []string  // folded, of the body; nil until needed
+	hasTexts bool
+}
+
+// compile prepares criteria for the messages of snap.
+func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
+	q := &query{
+		larger: c.Larger, less: c.Smaller, since: c.Since, before: c.Before, sentSince: c.SentSince, sentBefore: c.SentBefore,
+		body: foldAll(c.Body), text: foldAll(c.Text),
+	}
+	for _, set := range c.SeqNum {
+		q.spans = append(q.spans, seqSpans(snap, set))
+	}
+	for _, set := range c.UID {
+		if imap.IsSearchRes(set) {
+			q.spans = append(q.spans, spansOf(snap, s.saved))
+		} else {
+			q.spans = append(q.spans, uidSpans(snap, set))
+		}
+	}
+	for _, f := range c.Flag {
+		q.flags = append(q.flags, string(f))
+	}
+	for _, f := range c.NotFlag {
+		q.unset = append(q.unset, string(f))
+	}
+	for _, h := range c.Header {
+		q.fields = append(q.fields, fieldQuery{h.Key, message.Fold(h.Value)})
+	}
+	for i := range c.Not {
+		q.not = append(q.not, s.compile(snap, &c.Not[i]))
+	}
+	for i := range c.Or {
+		q.or = append(q.or, [2]*query{s.compile(snap, &c.Or[i][0]), s.compile(snap, &c.Or[i][1])})
+	}
+	// What is known without opening the message comes first.
+	slices.SortStableFunc(q.not, func(a, b *query) int { return a.cost() - b.cost() })
+	slices.SortStableFunc(q.or, func(a, b [2]*query) int { return pairCost(a) - pairCost(b) })
+	return q
+}
+
+func foldAll(list []string) []string {
+	var folded []string
+	for _, s := range list {
+		folded = append(folded, message.Fold(s))
+	}
+	return folded
+}
+
+// cost is 0 for what the row answers, 1 for what the header answers, 2 for what needs the whole message.
+func (q *query) cost() int {
+	cost := 0
+	if len(q.fields) > 0 || !q.sentSince.IsZero() || !q.sentBefore.IsZero() {
+		cost = 1
+	}
+	if len(q.body) > 0 || len(q.text) > 0 {
+		cost = 2
+	}
+	for _, n := range q.not {
+		cost = max(cost, n.cost())
+	}
+	for _, pair := range q.or {
+		cost = max(cost, pairCost(pair))
+	}
+	return cost
+}
+
+func pairCost(pair [2]*query) int { return max(pair[0].cost(), pair[1].cost()) }
+
+// matches reports whether m is found. When m.err is set afterwards the answer means nothing.
+func (q *query) matches(ctx context.Context, m *candidate) bool {
+	if !q.matchesRow(m) {
+		return false
+	}
+	deep := func(cost int) bool { // what costs so much, of the nested keys
+		for _, n := range q.not {
+			if n.cost() == cost && n.matches(ctx, m) {
+				return false
+			}
+		}
+		for _, pair := range q.or {
+			if pairCost(pair) == cost && !pair[0].matches(ctx, m) && !pair[1].matches(ctx, m) {
+				return false
+			}
+		}
+		return true
+	}
+	return deep(0) && q.matchesHeader(m) && deep(1) && ctx.Err() == nil && q.matchesBody(m) && deep(2)
+}
+
+// matchesRow tests what the archive knows without the message.
+func (q *query) matchesRow(m *candidate) bool {
+	e := m.entry
+	for _, spans := range q.spans {
+		if !contains(spans, m.index) {
+			return false
+		}
+	}
+	for _, f := range q.flags {
+		if !hasFlag(e.Flags, f) {
+			return false
+		}
+	}
+	for _, f := range q.unset {
+		if hasFlag(e.Flags, f) {
+			return false
+		}
+	}
+	if q.larger > 0 && e.Size <= q.larger || q.less > 0 && e.Size >= q.less {
+		return false
+	}
+	return between(e.Date, q.since, q.before)
+}
+
+// between compares the date of t, in its own zone and without the time (RFC 9051 section 6.4.4), with two dates; a zero one is none.
+func between(t, since, before time.Time) bool {
+	if since.IsZero() && before.IsZero() {
+		return true
+	}
+	year, month, day := t.Date()
+	date := time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	return (since.IsZero() || !date.Before(since)) && (before.IsZero() || date.Before(before))
+}
+
+// matchesHeader tests what the header tells.
+func (q *query) matchesHeader(m *candidate) bool {
+	if len(q.fields) == 0 && q.sentSince.IsZero() && q.sentBefore.IsZero() {
+		return true
+	}
+	header := m.readHeader()
+	if m.err != nil {
+		return false
+	}
+	if !q.sentSince.IsZero() || !q.sentBefore.IsZero() {
+		if m.readSent(); m.sent.IsZero() || !between(m.sent, q.sentSince, q.sentBefore) {
+			return false
+		}
+	}
+	for _, want := range q.fields {
+		if !want.in(header) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fieldQuery) in(header message.Header) bool {
+	for field := range header.Fields() {
+		if field.Value == nil || !field.Is(f.name) {
+			continue
+		}
+		if f.value == "" || strings.Contains(message.Fold(field.Text()), f.value) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesBody tests BODY and TEXT.
+func (q *query) matchesBody(m *candidate) bool {
+	for _, want := range q.body {
+		if !m.bodyContains(want) {
+			return false
+		}
+	}
+	for _, want := range q.text {
+		if !m.headerContains(want) && !m.bodyContains(want) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *candidate) readHeader() message.Header {
+	if m.header != nil || m.err != nil {
+		return m.header
+	}
+	n, err := m.src.headerSize()
+	if err == nil {
+		m.header, err = m.src.bytes(0, n)
+	}
+	if m.err = err; err == nil && m.header == nil {
+		m.header = message.Header{}
+	}
+	return m.header
+}
+
+func (m *candidate) readSent() {
+	if m.sentRead {
+		return
+	}
+	m.sentRead = true
+	if t, ok := message.ParseDate(m.header.Get("Date")); ok {
+		m.sent = t
+	}
+}
+
+func (m *candidate) headerContains(want string) bool {
+	for field := range m.readHeader().Fields() {
+		text := string(field.Name)
+		if field.Value != nil {
+			text += ": " + field.Text()
+		}
+		if strings.Contains(message.Fold(text), want) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *candidate) bodyContains(want string) bool {
+	if !m.hasTexts && m.err == nil {
+		m.hasTexts = true
+		data, err := m.src.load()
+		if m.err = err; err == nil {
+			for text := range message.Parse(data).SearchTexts(data) {
+				m.texts = append(m.texts, message.Fold(text))
+			}
+		}
+	}
+	return m.err == nil && slices.ContainsFunc(m.texts, func(text string) bool { return strings.Contains(text, want) })
+}

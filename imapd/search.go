@@ -1,0 +1,109 @@
+package imapd
+
+import (
+	"context"
+	"errors"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"mailkeep/archive"
+)
+
+// Search implements SEARCH and UID SEARCH (RFC 9051 section 6.4.4), with RETURN (RFC 4731) and SAVE (RFC 5182).
+func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, o *imap.SearchOptions) (*imap.SearchData, error) {
+	ctx, stop := s.conn.watch(s.ctx())
+	defer stop()
+	snap, err := s.selected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := s.compile(snap, criteria)
+	found, err := s.scan(ctx, snap, q)
+	if err != nil {
+		if o.ReturnSave {
+			s.saved = nil
+		}
+		return nil, s.translate(err)
+	}
+	if o.ReturnSave {
+		s.save(snap, found, o)
+	}
+	return searchData(kind, snap, found, o), nil
+}
+
+// scan returns the indexes of the messages that q finds, ascending. It ends early when ctx does.
+func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, error) {
+	var found []int
+	var head []byte
+	for i := range snap.entries {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		e := &snap.entries[i]
+		if e.Ref.IsZero() {
+			continue // taken out since, the client will be told
+		}
+		m := candidate{index: i, entry: e, src: source{bodies: &s.srv.bodies, entry: e, head: head}}
+		match := q.matches(ctx, &m)
+		m.src.close()
+		head = m.src.head
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case m.err != nil && !errors.Is(m.err, archive.ErrNotFound):
+			return nil, m.err
+		case m.err == nil && match:
+			found = append(found, i)
+		}
+	}
+	return found, nil
+}
+
+// save keeps the result for "$". When only the least or greatest was asked for, only these (RFC 5182 section 2.4).
+func (s *session) save(snap *snapshot, found []int, o *imap.SearchOptions) {
+	s.saved = nil
+	keep := found
+	if n := len(found); n > 0 && !o.ReturnCount && (o.ReturnMin || o.ReturnMax) && !o.ReturnAll {
+		keep = nil
+		if o.ReturnMin {
+			keep = append(keep, found[0])
+		}
+		if o.ReturnMax && (n > 1 || !o.ReturnMin) {
+			keep = append(keep, found[n-1])
+		}
+	}
+	for _, i := range keep {
+		s.saved = append(s.saved, snap.entries[i].UID)
+	}
+}
+
+// searchData is the result as the library wants it.
+func searchData(kind imapserver.NumKind, snap *snapshot, found []int, o *imap.SearchOptions) *imap.SearchData {
+	number := func(i int) uint32 { return uint32(i + 1) }
+	if kind == imapserver.NumKindUID {
+		number = func(i int) uint32 { return uint32(snap.entries[i].UID) }
+	}
+	d := &imap.SearchData{Count: uint32(len(found))}
+	if len(found) > 0 {
+		d.Min, d.Max = number(found[0]), number(found[len(found)-1])
+	}
+	var seqs imap.SeqSet
+	var uids imap.UIDSet
+	if o.ReturnAll {
+		for k := 0; k < len(found); {
+			first := number(found[k])
+			last := first
+			for k++; k < len(found) && number(found[k]) == last+1; k++ {
+				last++
+			}
+			seqs = append(seqs, imap.SeqRange{Start: first, Stop: last})
+			uids = append(uids, imap.UIDRange{Start: imap.UID(first), Stop: imap.UID(last)})
+		}
+	}
+	d.All = seqs
+	if kind == imapserver.NumKindUID {
+		d.All = uids
+	}
+	return d
+}

@@ -1,0 +1,186 @@
+package imapd
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"mailkeep/message"
+)
+
+// copyLimit is the size up to which a piece of a message is copied into the response; larger ones are sent from the file.
+const copyLimit = 32 << 10
+
+// section appends a BODY[...] item (RFC 9051 section 6.4.5.1), or an RFC822 one when obsolete names it.
+func (f *fetcher) section(src *source, b *imap.FetchItemBodySection, obsolete string) error {
+	if obsolete != "" {
+		f.out = append(f.out, obsolete...)
+	} else {
+		f.out = appendSectionName(f.out, b)
+	}
+	f.out = append(f.out, ' ')
+	start, end, ok, err := src.section(b.Part, string(b.Specifier))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		f.out = append(f.out, "NIL "...)
+		return nil
+	}
+	if b.HeaderFields == nil && b.HeaderFieldsNot == nil {
+		return f.fileRange(src, start, end, b.Partial)
+	}
+	header, err := src.bytes(start, end)
+	if err != nil {
+		return err
+	}
+	fields, not := b.HeaderFields, false
+	if fields == nil {
+		fields, not = b.HeaderFieldsNot, true
+	}
+	chosen := message.AppendHeaderFields(nil, header, fields, not)
+	from, to := partial(b.Partial, 0, int64(len(chosen)))
+	f.literal("", chosen[from:to])
+	return nil
+}
+
+// fileRange appends a literal with the bytes [start,end) of the message, cut to a partial.
+func (f *fetcher) fileRange(src *source, start, end int64, p *imap.SectionPartial) error {
+	start, end = partial(p, start, end)
+	if end-start > copyLimit {
+		file, err := src.open()
+		if err != nil {
+			return err
+		}
+		f.out = appendLiteralSize(f.out, "", end-start)
+		f.pieces = append(f.pieces, piece{at: len(f.out), file: file, offset: start, n: end - start})
+		f.out = append(f.out, ' ')
+		return nil
+	}
+	data, err := src.bytes(start, end)
+	if err != nil {
+		return err
+	}
+	f.literal("", data)
+	return nil
+}
+
+// literal appends data as a literal and a blank. Large data is not copied and must not change until it is sent.
+func (f *fetcher) literal(prefix string, data []byte) {
+	f.out = appendLiteralSize(f.out, prefix, int64(len(data)))
+	if len(data) > copyLimit {
+		f.pieces = append(f.pieces, piece{at: len(f.out), data: data})
+	} else {
+		f.out = append(f.out, data...)
+	}
+	f.out = append(f.out, ' ')
+}
+
+func appendLiteralSize(dst []byte, prefix string, n int64) []byte {
+	dst = strconv.AppendInt(append(append(dst, prefix...), '{'), n, 10)
+	return append(dst, "}\r\n"...)
+}
+
+// partial cuts [start,end) to <offset.size>.
+func partial(p *imap.SectionPartial, start, end int64) (int64, int64) {
+	if p == nil {
+		return start, end
+	}
+	start += min(p.Offset, end-start)
+	return start, start + min(p.Size, end-start)
+}
+
+// appendSectionName appends the name that the response gives a section: what was asked for, without PEEK and the partial's size.
+func appendSectionName(dst []byte, b *imap.FetchItemBodySection) []byte {
+	dst = appendPath(append(dst, "BODY["...), b.Part)
+	if b.Specifier != "" {
+		if len(b.Part) > 0 {
+			dst = append(dst, '.')
+		}
+		dst = append(dst, b.Specifier...)
+	}
+	switch {
+	case b.HeaderFields != nil:
+		dst = appendFieldNames(append(dst, ".FIELDS "...), b.HeaderFields)
+	case b.HeaderFieldsNot != nil:
+		dst = appendFieldNames(append(dst, ".FIELDS.NOT "...), b.HeaderFieldsNot)
+	}
+	return appendOrigin(append(dst, ']'), b.Partial)
+}
+
+func appendPath(dst []byte, path []int) []byte {
+	for i, n := range path {
+		if i > 0 {
+			dst = append(dst, '.')
+		}
+		dst = strconv.AppendInt(dst, int64(n), 10)
+	}
+	return dst
+}
+
+func appendOrigin(dst []byte, p *imap.SectionPartial) []byte {
+	if p == nil {
+		return dst
+	}
+	return append(strconv.AppendInt(append(dst, '<'), p.Offset, 10), '>')
+}
+
+// appendFieldNames appends a header list with the names as the client wrote them, quoted only where they must be: some clients look for their own words.
+func appendFieldNames(dst []byte, names []string) []byte {
+	for i, name := range names {
+		if i == 0 {
+			dst = append(dst, '(')
+		} else {
+			dst = append(dst, ' ')
+		}
+		if name != "" && strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r) }) < 0 {
+			dst = append(dst, name...)
+		} else {
+			dst = message.AppendString(dst, name)
+		}
+	}
+	return append(dst, ')')
+}
+
+// binary appends a BINARY[...] item (RFC 3516): a part with its content transfer encoding removed. BINARY[] is the message as it is.
+func (f *fetcher) binary(src *source, b *imap.FetchItemBinarySection) error {
+	f.out = appendPath(append(f.out, "BINARY["...), b.Part)
+	f.out = append(appendOrigin(append(f.out, ']'), b.Partial), ' ')
+	if len(b.Part) == 0 && src.entry.Size > copyLimit {
+		start, end := partial(b.Partial, 0, src.entry.Size)
+		f.out = append(f.out, '~') // there may be a NUL
+		return f.fileRange(src, start, end, nil)
+	}
+	data, ok, err := src.decoded(b.Part)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		f.out = append(f.out, "NIL "...)
+		return nil
+	}
+	from, to := partial(b.Partial, 0, int64(len(data)))
+	data = data[from:to]
+	prefix := ""
+	if bytes.IndexByte(data, 0) >= 0 {
+		prefix = "~"
+	}
+	f.literal(prefix, data)
+	return nil
+}
+
+// appendBinarySize appends a BINARY.SIZE[...] item: the size of what BINARY sends, 0 where there is no such part.
+func (f *fetcher) appendBinarySize(dst []byte, src *source, b *imap.FetchItemBinarySectionSize) ([]byte, error) {
+	size := src.entry.Size
+	if len(b.Part) > 0 {
+		data, _, err := src.decoded(b.Part)
+		if err != nil {
+			return dst, err
+		}
+		size = int64(len(data))
+	}
+	dst = append(appendPath(append(dst, "BINARY.SIZE["...), b.Part), "] "...)
+	return append(strconv.AppendInt(dst, size, 10), ' '), nil
+}

@@ -1,0 +1,273 @@
+package imapd
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// conn is the connection that the library reads commands from and writes responses to.
+//
+// Read hands out commands, framed and translated (frame.go, translate.go), never more than the library can take before it has to answer: a line, or a piece
+// of a literal. So when Read is called again the library wants either the rest of the command or, having answered it, the next one.
+// Write takes the library's responses, one or more whole ones at a time, rewrites some (answer.go) and collects them: they are sent when the server waits
+// for the client, or when there are many.
+type conn struct {
+	srv      *Server
+	base     net.Conn // as accepted
+	session  *session // set before the first command is read
+	addr     string   // the client's address without its port
+	local    bool     // the client is on this machine
+	accepted time.Time
+
+	// The reading side belongs to the library's goroutine; watch lends it out.
+	in      []byte // bytes received and not yet consumed
+	readErr error  // what ended the stream, once in is used up
+	ready   []byte // the rest of what the library is being given
+	cmd     command
+	blunder int    // malformed commands so far
+	hangUp  string // why to close the connection at the next command; "" for not
+
+	mu      sync.Mutex // of what follows
+	raw     net.Conn   // the client; another one after STARTTLS
+	secure  bool       // encrypted
+	out     []byte     // responses not sent yet
+	waiting bool       // the library's goroutine waits for the client, so that nobody else will send out
+	failed  error      // of the first write that did not succeed
+	over    bool       // BYE has been said
+	closed  bool
+}
+
+const (
+	inputBuffer  = 4 << 10  // what an idle connection keeps for reading
+	outputBuffer = 64 << 10 // responses are sent when so much has been collected
+	streamChunk  = 1 << 20  // what a client must take within Limits.WriteTimeout
+	partTimeout  = time.Minute
+)
+
+// outputs keeps buffers for connections that have something to send.
+var outputs = sync.Pool{New: func() any { b := make([]byte, 0, outputBuffer+inputBuffer); return &b }}
+
+func newConn(srv *Server, raw net.Conn) *conn {
+	c := &conn{srv: srv, base: raw, raw: raw, accepted: time.Now()}
+	_, c.secure = raw.(*tls.Conn)
+	host, _, err := net.SplitHostPort(raw.RemoteAddr().String())
+	if err != nil {
+		host = raw.RemoteAddr().String() // a pipe or a Unix socket
+	}
+	ip := net.ParseIP(host)
+	c.addr, c.local = host, ip == nil || ip.IsLoopback()
+	return c
+}
+
+// mayAuthenticate reports whether a password would not cross a network in plain text.
+func (c *conn) mayAuthenticate() bool { return c.secure || c.local }
+
+// Read implements [net.Conn] for the library.
+func (c *conn) Read(p []byte) (int, error) {
+	for len(c.ready) == 0 {
+		if c.ended() {
+			return 0, io.EOF
+		}
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+// fill waits for at least one more byte in c.in. At the end of the stream, or when the client is too slow, the error is io.EOF.
+func (c *conn) fill() error {
+	if c.readErr != nil {
+		return c.readErr
+	}
+	raw, err := c.wait()
+	if err != nil {
+		return err
+	}
+	raw.SetReadDeadline(c.readDeadline())
+	err = c.receive(raw)
+	c.mu.Lock()
+	c.waiting = false
+	c.mu.Unlock()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = c.bye("you took too long")
+	}
+	return err
+}
+
+// receive appends what the client sends to c.in.
+func (c *conn) receive(raw net.Conn) error {
+	if cap(c.in)-len(c.in) < inputBuffer/4 {
+		grown := make([]byte, len(c.in), max(inputBuffer, 2*len(c.in)))
+		copy(grown, c.in)
+		c.in = grown
+	}
+	n, err := raw.Read(c.in[len(c.in):cap(c.in)])
+	c.in = c.in[:len(c.in)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// wait sends what was collected and notes that nobody else will from here on.
+func (c *conn) wait() (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	if c.over {
+		return nil, io.EOF
+	}
+	c.waiting = true
+	return c.raw, nil
+}
+
+// readDeadline is when the client must have sent something.
+func (c *conn) readDeadline() time.Time {
+	now := time.Now()
+	switch {
+	case !c.session.authenticated():
+		return c.accepted.Add(c.srv.options.Limits.LoginTimeout)
+	case len(c.in) > 0 || c.cmd.more: // in the middle of a command
+		return now.Add(partTimeout)
+	}
+	return now.Add(c.srv.options.Limits.IdleTimeout)
+}
+
+// Write implements [net.Conn] for the library.
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.send(c.rewrite(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// send queues p, whole responses, behind what was queued before.
+func (c *conn) send(p []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return c.failed
+	}
+	if len(p) == 0 || c.over {
+		return nil
+	}
+	if c.out == nil {
+		c.out = *outputs.Get().(*[]byte)
+	}
+	c.out = append(c.out, p...)
+	if c.waiting || len(c.out) >= outputBuffer {
+		return c.flush()
+	}
+	return nil
+}
+
+// flush sends what was collected. The caller holds c.mu.
+func (c *conn) flush() error {
+	if c.failed != nil || c.out == nil {
+		return c.failed
+	}
+	b := c.out
+	c.out = nil
+	c.raw.SetWriteDeadline(time.Now().Add(c.srv.options.Limits.WriteTimeout))
+	for rest := b; len(rest) > 0 && c.failed == nil; {
+		n := min(len(rest), streamChunk)
+		_, c.failed = c.raw.Write(rest[:n])
+		rest = rest[n:]
+		if len(rest) > 0 {
+			c.raw.SetWriteDeadline(time.Now().Add(c.srv.options.Limits.WriteTimeout))
+		}
+	}
+	if cap(b) <= 2*outputBuffer {
+		b = b[:0]
+		outputs.Put(&b)
+	}
+	return c.failed
+}
+
+// stream sends n bytes of file from offset on, behind what was queued, without holding them in memory: the kernel copies them where it can. When the file ends early
+// the connection is lost, because its length was announced.
+func (c *conn) stream(file *os.File, offset, n int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if _, c.failed = file.Seek(offset, io.SeekStart); c.failed != nil {
+		return c.failed
+	}
+	for n > 0 && c.failed == nil {
+		chunk := min(n, streamChunk)
+		c.raw.SetWriteDeadline(time.Now().Add(c.srv.options.Limits.WriteTimeout))
+		_, c.failed = io.CopyN(c.raw, file, chunk)
+		n -= chunk
+	}
+	if c.failed != nil {
+		c.base.Close()
+	}
+	return c.failed
+}
+
+// bye tells the client why the connection ends. Nothing is read or sent after it; the error is io.EOF.
+func (c *conn) bye(why string) error {
+	c.send([]byte("* BYE " + why + "\r\n"))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flush()
+	c.over = true
+	return io.EOF
+}
+
+func (c *conn) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
+// Close implements [net.Conn] for the library. It sends what was collected.
+func (c *conn) Close() error {
+	if c.mu.TryLock() { // else a write is stuck, which closing ends
+		if !c.closed {
+			c.closed = true
+			c.flush()
+		}
+		c.mu.Unlock()
+	}
+	return c.base.Close()
+}
+
+// shutDown ends the connection from outside, with a word when the client is not in the middle of an answer.
+func (c *conn) shutDown() {
+	if c.mu.TryLock() {
+		if c.waiting && len(c.out) == 0 && c.failed == nil {
+			c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+			c.raw.Write([]byte("* BYE the server is stopping\r\n"))
+		}
+		c.mu.Unlock()
+	}
+	c.Close()
+}
+
+// LocalAddr implements [net.Conn].
+func (c *conn) LocalAddr() net.Addr { return c.base.LocalAddr() }
+
+// RemoteAddr implements [net.Conn].
+func (c *conn) RemoteAddr() net.Addr { return c.base.RemoteAddr() }
+
+// SetDeadline implements [net.Conn]. The deadlines of the library are not used: conn sets its own when it reads and writes.
+func (c *conn) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements [net.Conn], see SetDeadline.
+func (c *conn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements [net.Conn], see SetDeadline.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,99 @@
+package gen
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ListFields are the header fields of Thunderbird's message list, whose bytes a Tally counts.
+var ListFields = []string{"From", "To", "Cc", "Bcc", "Subject", "Date", "Message-ID", "Priority",
+	"X-Priority", "References", "Newsgroups", "In-Reply-To", "Content-Type", "Reply-To"}
+
+// Tally sums up messages: what a correct server must answer about them.
+type Tally struct {
+	Messages  int
+	Bytes     int64            // of the distinct messages
+	Headers   int64            // bytes of their header blocks
+	Copies    int              // messages counted once in each mailbox
+	Mailboxes map[string]Total // by UTF-8 name
+	Searches  []Search         // over AllMail
+}
+
+// Total is the content of one mailbox.
+type Total struct {
+	Messages    int
+	Bytes       int64  // sum of RFC822.SIZE
+	HeaderBytes int64  // sum of BODY[HEADER.FIELDS (...)] for ListFields
+	CRCSum      uint64 // sum of the messages' CRC-32C
+}
+
+// Search is an IMAP search and the number of messages in AllMail that match.
+type Search struct {
+	Name, Key string
+	Count     int
+}
+
+const largerThan = 100000
+
+var (
+	sinceDate  = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	beforeDate = time.Date(2020, 7, 1, 0, 0, 0, 0, time.UTC)
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
+
+// NewTally starts to count a corpus' messages.
+func (c *Corpus) NewTally() *Tally {
+	const day = "2-Jan-2006"
+	return &Tally{Mailboxes: map[string]Total{}, Searches: []Search{
+		{Name: "subject", Key: "SUBJECT " + needleSubject},
+		{Name: "from", Key: "FROM " + needleFrom},
+		{Name: "dates", Key: "SINCE " + sinceDate.Format(day) + " BEFORE " + beforeDate.Format(day)},
+		{Name: "larger", Key: fmt.Sprintf("LARGER %d", largerThan)},
+		{Name: "message-id", Key: `HEADER Message-ID "` + messageID(c.seed, c.Len()/2) + `"`},
+		{Name: "body", Key: "BODY " + needleBody},
+		{Name: "text", Key: "TEXT " + needleBody},
+	}}
+}
+
+// Add counts a message.
+func (t *Tally) Add(m Message) {
+	crc := uint64(crc32.Checksum(m.Raw, castagnoli))
+	t.Messages++
+	t.Bytes += int64(len(m.Raw))
+	t.Headers += m.header
+	for _, name := range m.Mailboxes {
+		total := t.Mailboxes[name]
+		total.Messages++
+		total.Bytes += int64(len(m.Raw))
+		total.HeaderBytes += m.listHeader
+		total.CRCSum += crc
+		t.Mailboxes[name] = total
+		t.Copies++
+	}
+	inDates := !m.Date.Before(sinceDate) && m.Date.Before(beforeDate)
+	for i, hit := range []bool{m.subjectHit, m.fromHit, inDates, len(m.Raw) > largerThan, m.sample, m.bodyHit, m.bodyHit} {
+		if hit {
+			t.Searches[i].Count++
+		}
+	}
+}
+
+// listBytes is the length of BODY[HEADER.FIELDS (ListFields)]: those fields with their folded lines, and the empty line.
+func listBytes(header []byte) int64 {
+	var n int64
+	take := false
+	for line := range bytes.Lines(header) {
+		if line[0] != ' ' && line[0] != '\t' {
+			name, _, _ := bytes.Cut(line, []byte(":"))
+			take = len(line) == 2 || slices.ContainsFunc(ListFields, func(f string) bool { return strings.EqualFold(f, string(name)) })
+		}
+		if take {
+			n += int64(len(line))
+		}
+	}
+	return n
+}

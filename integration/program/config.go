@@ -1,0 +1,30 @@
+package program
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+func (k *Keeper) configure(accounts []Account) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[archive]\npath = %q\n", k.Archive())
+	for i, a := range accounts {
+		file := filepath.Join(k.Dir, fmt.Sprintf("password-%d", i+1))
+		if err := os.WriteFile(file, []byte(a.Password+"\n"), 0o600); err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "\n[[account]]\nname = %q\nhost = %q\nuser = %q\nauth = \"password\"\npassword_file = %q\ntls = \"none\"\n",
+			a.Name, a.Addr, a.User, file)
+	}
+	// The cost that "mailkeep setup" uses as well, so that logins cost here what they cost there.
+	hash, err := bcrypt.GenerateFromPassword([]byte(k.Password), bcrypt.DefaultCost)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(&b, "\n[serve]\nimap = %q\n\n[[serve.login]]\nuser = %q\npassword_hash = %q\n", k.IMAP, k.User, hash)
+	return os.WriteFile(filepath.Join(k.Dir, "mailkeep.toml"), []byte(b.String()), 0o600)
+}

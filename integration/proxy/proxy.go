@@ -1,0 +1,130 @@
+// Package proxy puts a counting relay on a loopback port before a server, to see how many bytes a client moves.
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// Proxy relays connections to one address and counts.
+type Proxy struct {
+	Addr string // host:port to connect to
+
+	target      string
+	listener    net.Listener
+	wg          sync.WaitGroup
+	mu          sync.Mutex
+	open        map[net.Conn]bool
+	down, up    atomic.Int64
+	connections atomic.Int64
+}
+
+// New starts a relay to target (host:port). The caller closes it.
+func New(target string) (*Proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{Addr: l.Addr().String(), target: target, listener: l, open: map[net.Conn]bool{}}
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+// Down is the number of bytes that the server has sent, Up that the clients have sent, since the last Reset.
+func (p *Proxy) Down() int64 { return p.down.Load() }
+
+// Up is the number of bytes that the clients have sent since the last Reset.
+func (p *Proxy) Up() int64 { return p.up.Load() }
+
+// Connections is the number of connections since the last Reset.
+func (p *Proxy) Connections() int64 { return p.connections.Load() }
+
+// Reset sets the counters to zero.
+func (p *Proxy) Reset() {
+	p.down.Store(0)
+	p.up.Store(0)
+	p.connections.Store(0)
+}
+
+// Close cuts all connections and waits until nothing runs any more.
+func (p *Proxy) Close() error {
+	err := p.listener.Close()
+	p.mu.Lock()
+	for c := range p.open {
+		c.Close()
+	}
+	p.open = nil
+	p.mu.Unlock()
+	p.wg.Wait()
+	return err
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.connections.Add(1)
+		p.wg.Go(func() { p.relay(client) })
+	}
+}
+
+// keep remembers a connection for Close; false when the proxy is closed already.
+func (p *Proxy) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open == nil {
+		return false
+	}
+	p.open[c] = true
+	return true
+}
+
+func (p *Proxy) drop(c net.Conn) {
+	c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, c)
+}
+
+func (p *Proxy) relay(client net.Conn) {
+	defer p.drop(client)
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer p.drop(server)
+	if !p.keep(client) || !p.keep(server) {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { pass(server, client, &p.up) })
+	both.Go(func() { pass(client, server, &p.down) })
+	both.Wait()
+}
+
+// pass copies one direction, then tells the receiver that nothing more comes.
+func pass(to, from net.Conn, count *atomic.Int64) {
+	_, err := io.Copy(counting{to, count}, from)
+	if tcp, ok := to.(*net.TCPConn); ok && (err == nil || errors.Is(err, io.EOF)) {
+		tcp.CloseWrite()
+		return
+	}
+	to.Close()
+	from.Close()
+}
+
+type counting struct {
+	w io.Writer
+	n *atomic.Int64
+}
+
+func (c counting) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n.Add(int64(n))
+	return n, err
+}
