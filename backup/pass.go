@@ -145,7 +145,9 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 		fresh := slices.Clone(r.holes[f.ID])
 		r.report.expect(fresh.count() - estimate)
 		if f.state.ModSeq != then.ModSeq {
-			if err := r.changes(ctx, f, uidSet{{1, f.state.UIDNext - 1}}, since); err != nil {
+			var all uidSet
+			all.addSpan(span{1, f.state.UIDNext - 1})
+			if err := r.changes(ctx, f, all, since); err != nil {
 				return err
 			}
 		}

@@ -78,6 +78,9 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 	release := s.guard(ctx)
 	err = f(s)
 	release()
+	if ended := s.wire.ended(); ended != nil && err != nil && refused(err) == nil && !errors.Is(err, ErrArchive) && !errors.Is(err, errStop) {
+		err = fmt.Errorf("the connection ended: %w", ended)
+	}
 	if s.noted.overQuota() && err != nil && refused(err) == nil {
 		err = fail(ErrConnection, errors.Join(errFatal, err), "the account is over the server's download limit; wait a day and run the backup again, it goes on where it was")
 	}

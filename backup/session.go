@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,7 @@ type Session struct {
 	Client *imapclient.Client
 
 	conn     *Conn
+	wire     *wire
 	caps     imap.CapSet // after login
 	commands int
 
@@ -55,11 +58,11 @@ type noted struct {
 
 // NewSession makes a Session of an established connection, TLS included, and waits for the server's greeting. The Session owns c, also when NewSession fails.
 func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
-	s := &Session{}
+	s := &Session{wire: &wire{Conn: c}}
 	if o.AfterStartTLS {
-		s.conn = NewConnAfterStartTLS(c)
+		s.conn = NewConnAfterStartTLS(s.wire)
 	} else {
-		s.conn = NewConn(c)
+		s.conn = NewConn(s.wire)
 	}
 	s.conn.OnNotice(func(n Notice) {
 		s.noted.add(n)
@@ -83,6 +86,43 @@ func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
 		return nil, fail(ErrConnection, err, "connect: the server did not greet as an IMAP server; check host, port and the tls setting")
 	}
 	return s, nil
+}
+
+// wire notes why a connection ended: the client library tells the first thing it took offence at, which may be another.
+type wire struct {
+	net.Conn
+	mu  sync.Mutex
+	err error
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.note(err)
+	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.note(err)
+	return n, err
+}
+
+func (w *wire) note(err error) {
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// ended returns why the connection ended, or nil when it did not end by itself.
+func (w *wire) ended() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 const maxAlerts = 20
@@ -157,6 +197,7 @@ func (s *Session) guardFor(ctx context.Context, limit time.Duration) (release fu
 				if read := s.conn.BytesRead(); read != last {
 					last, since = read, now
 				} else if now.Sub(since) >= limit {
+					s.wire.note(fmt.Errorf("nothing came for %v: %w", limit, os.ErrDeadlineExceeded))
 					s.conn.Close()
 					return
 				}

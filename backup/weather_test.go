@@ -181,8 +181,8 @@ func TestFaults(t *testing.T) {
 		"no labels once":                 {once(gmailsim.Action{DropItem: "X-GM-LABELS"}, gmailsim.When{Command: "UID FETCH"}), 0},
 		"no ids once":                    {once(gmailsim.Action{DropItem: "X-GM-MSGID"}, gmailsim.When{Command: "UID FETCH"}), 0},
 		"no flags once":                  {once(gmailsim.Action{DropItem: "FLAGS"}, gmailsim.When{Command: "UID FETCH"}), 0},
-		"unasked data": {often(gmailsim.Action{Unsolicited: []string{"* 3 FETCH (UID 3 FLAGS (\\Seen))", "* 99 EXISTS", "* OK [ALERT] hello", "* XUNKNOWN foo"},
-			UnsolicitedAfter: []string{"* 1 RECENT"}}, gmailsim.When{Command: "UID FETCH"}), 0},
+		"unasked data": {gmailsim.Fault{Name: "it", Times: 2, When: gmailsim.When{Command: "UID FETCH"}, Do: gmailsim.Action{Unsolicited: []string{"* 3 FETCH (UID 3 FLAGS (\\Seen))", "* 99 EXISTS", "* OK [ALERT] hello", "* XUNKNOWN foo"},
+			UnsolicitedAfter: []string{"* 1 RECENT"}}}, 0},
 		"throttled": {often(gmailsim.Action{Throttled: true}, gmailsim.When{Command: "UID FETCH"}), 0},
 	}
 	for name, c := range cases {
@@ -398,4 +398,3 @@ type watcher struct{ last backup.Status }
 
 func (w *watcher) Update(s backup.Status) { w.last = s }
 func (w *watcher) Warn(backup.Warning)    {}
-

@@ -38,7 +38,13 @@ func (c *conn) rewriteTagged(p []byte) []byte {
 	case bytes.HasPrefix(text, []byte("OK [CAPABILITY ")):
 		return []byte(cmd.tag + " OK [CAPABILITY " + c.capabilities() + "] logged in, for reading\r\n")
 	case bytes.HasPrefix(text, []byte("NO [SERVERBUG] Internal server error")):
-		// So the library answers what its parser cannot read: sets, dates, mailbox names.
+		// So the library answers what its parser cannot read: sets, dates, mailbox names that are not in modified UTF-7.
+		switch {
+		case cmd.name == "LIST" || cmd.name == "LSUB":
+			return []byte(cmd.tag + " OK " + cmd.name + " completed, no name is like this\r\n")
+		case takesMailbox(cmd.name):
+			return []byte(cmd.tag + " NO [NONEXISTENT] there is no such mailbox\r\n")
+		}
 		return []byte(cmd.tag + " BAD [CLIENTBUG] an argument is malformed\r\n")
 	case cmd.selecting:
 		return bytes.Replace(p, []byte("EXAMINE completed"), []byte("SELECT completed"), 1)

@@ -11,7 +11,7 @@ func TestSession(t *testing.T) {
 	c := dial(t, serve(t, s.w.Reader, testOptions()))
 	c.talk(`
 		C: a0 CAPABILITY
-		S: * CAPABILITY IMAP4rev1 LITERAL- SASL-IR ENABLE ID AUTH=PLAIN
+		S: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID AUTH=PLAIN
 		S: a0 OK CAPABILITY completed
 		C: a LOGIN u "pass word"
 		S: a OK [CAPABILITY IMAP4rev1 ~ ACL ~] logged in, for reading
@@ -25,6 +25,7 @@ func TestSession(t *testing.T) {
 		C: c SELECT INBOX
 		S: * 2 EXISTS
 		S: * 0 RECENT
+		S: * OK [UNSEEN 2] First unseen message
 		S: * OK [UIDVALIDITY ~] UIDs valid
 		S: * OK [UIDNEXT 3] Predicted next UID
 		S: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft ~)
@@ -54,4 +55,28 @@ func TestSession(t *testing.T) {
 		S: i OK LOGOUT completed
 	`)
 	c.closed()
+}
+
+func TestRev2(t *testing.T) {
+	s := newArchive(t)
+	s.add(simple, "Mühle & Co", `\Seen`)
+	login(t, serve(t, s.w.Reader, testOptions())).talk(`
+		C: a ENABLE IMAP4rev2
+		S: * ENABLED IMAP4rev2
+		S: a OK ENABLE completed
+		C: b SELECT "Mühle & Co"
+		S: * 1 EXISTS
+		S: * OK [UIDVALIDITY ~
+		S: * OK [UIDNEXT 2] ~
+		S: * FLAGS ~
+		S: * OK [PERMANENTFLAGS ()] ~
+		S: * LIST (\HasNoChildren) "/" "Mühle & Co"
+		S: b OK [READ-ONLY] SELECT completed
+		C: c SEARCH SEEN
+		S: * ESEARCH (TAG "c") ALL 1
+		S: c OK SEARCH completed
+		C: d UID SEARCH UNSEEN
+		S: * ESEARCH (TAG "d") UID
+		S: d OK UID SEARCH completed
+	`)
 }

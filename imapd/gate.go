@@ -64,6 +64,13 @@ func (g *gate) leave(c *conn) {
 	g.sessions.Done()
 }
 
+// count is how many connections are open.
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.open)
+}
+
 func (g *gate) close() {
 	g.mu.Lock()
 	g.closed = true

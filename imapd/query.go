@@ -198,8 +198,29 @@ func (f *fieldQuery) in(header message.Header) bool {
 		if f.value == "" || strings.Contains(message.Fold(field.Text()), f.value) {
 			return true
 		}
+		if isAddressField(f.name) && strings.Contains(message.Fold(addressText(field)), f.value) {
+			return true
+		}
 	}
 	return false
+}
+
+// isAddressField reports whether a field holds addresses, which are also found as they are without comments and white space in them.
+func isAddressField(name string) bool {
+	switch strings.ToLower(name) {
+	case "from", "to", "cc", "bcc", "sender", "reply-to":
+		return true
+	}
+	return false
+}
+
+// addressText is the plain form of the addresses in a field: Name <mailbox@host>, one a line.
+func addressText(field message.Field) string {
+	var b strings.Builder
+	for _, a := range message.ParseAddresses(field.Unfolded()) {
+		b.WriteString(message.DecodeWords(a.Name) + " <" + a.Mailbox + "@" + a.Host + ">\n")
+	}
+	return b.String()
 }
 
 // matchesBody tests BODY and TEXT.

@@ -130,7 +130,7 @@ func (s *Server) newSession(c *imapserver.Conn) (imapserver.Session, *imapserver
 // libraryCaps are the capabilities that change how the library behaves or need a method of the session. What clients are told is in capability.go.
 func libraryCaps() imap.CapSet {
 	return imap.CapSet{
-		imap.CapIMAP4rev1: {}, imap.CapNamespace: {}, imap.CapESearch: {}, imap.CapListExtended: {}, imap.CapListStatus: {},
+		imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}, imap.CapNamespace: {}, imap.CapESearch: {}, imap.CapListExtended: {}, imap.CapListStatus: {},
 		imap.CapStatusSize: {}, imap.CapBinary: {}, imap.CapSpecialUse: {}, imap.CapMove: {}, imap.CapSearchRes: {},
 	}
 }

@@ -60,15 +60,16 @@ func (s *session) user() string {
 	return s.login.User
 }
 
-// utf8 reports whether the client has enabled UTF-8 in strings and mailbox names (RFC 6855).
+// utf8 reports whether the client has enabled UTF-8 in strings and mailbox names (RFC 6855, RFC 9051 section 5.1).
 func (s *session) utf8() bool {
-	return s.lib.EnabledCaps().Has(imap.CapUTF8Accept)
+	enabled := s.lib.EnabledCaps()
+	return enabled.Has(imap.CapUTF8Accept) || enabled.Has(imap.CapIMAP4rev2)
 }
 
 // ctx ends with the server. Work that may take long and that a client may not wait for uses conn.watch instead.
 func (s *session) ctx() context.Context { return s.srv.ctx }
 
-// Select implements SELECT and EXAMINE, both read-only (RFC 9051 section 6.3.2). It costs one row: messages are looked at when they are asked for.
+// Select implements SELECT and EXAMINE, both read-only (RFC 9051 section 6.3.2). Of a large mailbox it costs one row: messages are looked at when they are asked for.
 func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, error) {
 	n, err := s.find(name)
 	if err != nil {
@@ -85,12 +86,23 @@ func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 	defer s.mu.Unlock()
 	s.unselect()
 	s.box = p
+	unseen, err := p.firstUnseen(s.ctx())
+	if err != nil {
+		s.unselect()
+		return nil, s.translate(err)
+	}
+	var list *imap.ListData
+	if s.lib.EnabledCaps().Has(imap.CapIMAP4rev2) { // RFC 9051 section 6.3.2
+		list = &imap.ListData{Mailbox: n.name, Delim: delimiter, Attrs: n.attrs(&imap.ListOptions{})}
+	}
 	return &imap.SelectData{
-		Flags:          systemFlags,
-		PermanentFlags: []imap.Flag{},
-		NumMessages:    p.row.Messages,
-		UIDNext:        imap.UID(p.row.UIDNext),
-		UIDValidity:    p.row.UIDValidity,
+		List:              list,
+		FirstUnseenSeqNum: unseen,
+		Flags:             systemFlags,
+		PermanentFlags:    []imap.Flag{},
+		NumMessages:       p.row.Messages,
+		UIDNext:           imap.UID(p.row.UIDNext),
+		UIDValidity:       p.row.UIDValidity,
 	}, nil
 }
 

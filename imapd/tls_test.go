@@ -36,7 +36,7 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: pool, ServerName: "archive.test"}
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,7 +58,7 @@ func TestPlainTextIsRefusedFromAfar(t *testing.T) {
 	c := dial(t, ln.Addr().String())
 	c.talk(`
 		C: a CAPABILITY
-		S: * CAPABILITY IMAP4rev1 LITERAL- SASL-IR ENABLE ID STARTTLS LOGINDISABLED
+		S: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID STARTTLS LOGINDISABLED
 		S: a OK CAPABILITY completed
 		C: b LOGIN u "pass word"
 		S: b NO [PRIVACYREQUIRED] ~
@@ -79,7 +79,7 @@ func TestPlainTextIsRefusedFromAfar(t *testing.T) {
 	c.r.Reset(encrypted)
 	c.talk(`
 		C: h CAPABILITY
-		S: * CAPABILITY IMAP4rev1 LITERAL- SASL-IR ENABLE ID AUTH=PLAIN
+		S: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID AUTH=PLAIN
 		S: h OK CAPABILITY completed
 		C: i STARTTLS
 		S: i BAD ~

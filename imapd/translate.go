@@ -16,8 +16,6 @@ func (c *conn) translateFirst(line, args []byte) []byte {
 		line = replaceName(cmd, line, "EXAMINE")
 	case "IDLE", "AUTHENTICATE":
 		cmd.replies = true
-	case "ENABLE":
-		return withoutRev2(line)
 	case "FETCH", "UID FETCH":
 		scan := &fetchScanner{items: &cmd.fetch}
 		cmd.translate = scan
@@ -36,17 +34,6 @@ func (c *conn) translateFirst(line, args []byte) []byte {
 		return ampersands{}.translate(line)
 	}
 	return line
-}
-
-// withoutRev2 takes IMAP4rev2 out of an ENABLE command: the library would enable it although it is not announced.
-func withoutRev2(line []byte) []byte {
-	var kept [][]byte
-	for _, word := range bytes.Split(bytes.TrimRight(line, "\r\n"), []byte(" ")) {
-		if !bytes.EqualFold(word, []byte("IMAP4rev2")) {
-			kept = append(kept, word)
-		}
-	}
-	return append(bytes.Join(kept, []byte(" ")), "\r\n"...)
 }
 
 // lineAfter is args with the line end that follows it in line.

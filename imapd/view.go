@@ -227,3 +227,34 @@ func (p *position) load(ctx context.Context) error {
 	p.snap = &snapshot{entries: then}
 	return nil
 }
+
+// fewMessages is how many messages SELECT looks at to find the first unseen one, when they are not loaded yet.
+const fewMessages = 500
+
+// firstUnseen returns the sequence number of the first message without \Seen, 0 when there is none, or when finding it is too dear: the response is one that clients
+// have to do without (RFC 9051 section 6.3.2 has it no more).
+func (p *position) firstUnseen(ctx context.Context) (uint32, error) {
+	switch {
+	case p.row.Unseen == 0:
+		return 0, nil
+	case p.row.Unseen == p.row.Messages:
+		return 1, nil
+	case p.row.Messages > fewMessages && !p.view.loaded():
+		return 0, nil
+	}
+	if err := p.load(ctx); err != nil {
+		return 0, err
+	}
+	for i := range p.snap.entries {
+		if e := &p.snap.entries[i]; !e.Ref.IsZero() && !hasFlag(e.Flags, `\Seen`) {
+			return uint32(i + 1), nil
+		}
+	}
+	return 0, nil
+}
+
+func (v *view) loaded() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.snap != nil
+}

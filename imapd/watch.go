@@ -18,7 +18,6 @@ func (c *conn) watch(parent context.Context) (ctx context.Context, stop func()) 
 	raw := c.raw
 	c.mu.Unlock()
 	if c.readErr != nil {
-		cancel()
 		return ctx, cancel
 	}
 	raw.SetReadDeadline(time.Time{})
@@ -32,7 +31,9 @@ func (c *conn) watch(parent context.Context) (ctx context.Context, stop func()) 
 			}
 			if err != nil {
 				c.readErr = err
-				cancel()
+				if len(c.in) == 0 { // else it may have closed only its sending side, after its last commands
+					cancel()
+				}
 				return
 			}
 		}

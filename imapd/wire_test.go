@@ -245,7 +245,9 @@ func TestMalformedCommands(t *testing.T) {
 		C: g SEARCH SINCE yesterday
 		S: g BAD ~
 		C: h SELECT "&"
-		S: h BAD ~
+		S: h NO [NONEXISTENT] ~
+		C: h LIST "" "&"
+		S: h OK ~
 		C: i LIST "" "unended
 		S: i BAD ~
 		C: j UID
@@ -260,7 +262,17 @@ func TestMalformedCommands(t *testing.T) {
 		S: + idling
 		C: nonsense
 		S: n BAD ~
-		C: o ENABLE IMAP4rev2 CONDSTORE
+		C: n SELECT INBOX
+		S: * OK [CLOSED] ~
+		S: * 1 EXISTS
+		S: * 0 RECENT
+		S: * OK [UNSEEN 1] ~
+		S: * OK ~
+		S: * OK ~
+		S: * FLAGS ~
+		S: * OK ~
+		S: n OK ~
+		C: o ENABLE X-NONSENSE CONDSTORE
 		S: * ENABLED
 		S: o OK ENABLE completed
 		C: p STARTTLS

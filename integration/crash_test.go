@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os/exec"
 	"testing"
@@ -17,7 +18,7 @@ import (
 func simulated(t *testing.T, n int) (*gmailsim.Server, program.Account) {
 	t.Helper()
 	s := gmailsim.New(gmailsim.Options{})
-	err := gen.New(n, 4, gen.Full).Each(func(m gen.Message) error {
+	err := gen.New(n, 4, gen.Small).Each(func(m gen.Message) error {
 		_, err := s.Deliver(gmailsim.Message{Body: bytes.Clone(m.Raw), Date: m.Date, Flags: m.Flags, Labels: gmailLabels(m.Mailboxes[1:])})
 		return err
 	})
@@ -42,13 +43,14 @@ func gmailLabels(names []string) []string {
 	return out
 }
 
-// inFlight is the most messages whose download a killed run may lose: those on their way, and those of the batch that is not recorded yet.
-const inFlight = 600
+// inFlight is the most messages whose download a killed run may lose: 500 of the batch that is being recorded, and on each of
+// three connections two requests of 100 whose messages arrived but wait for their turn; some more between the two.
+const inFlight = 1400
 
 // A first backup is killed twenty times at random moments, each time by a signal that nothing can catch. The next run finishes it; no
 // invariant is broken; only what was in flight is downloaded again.
 func TestKilledBackups(t *testing.T) {
-	const kills, messages = 20, 1500
+	const kills, messages = 20, 3000
 	s, account := simulated(t, messages)
 	begin := time.Now()
 	calm := newKeeper(t, account)
@@ -58,29 +60,27 @@ func TestKilledBackups(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	interrupted := 0
 	for i := range kills {
-		s.ResetCounters()
-		k := newKeeper(t, account)
 		after := time.Duration(r.Int64N(int64(whole)))
-		if kill(t, k, after) {
-			interrupted++
-		}
-		run(t, k, "backup")
-		checkArchive(t, k)
-		again, most := 0, 0
-		for _, n := range s.BodiesServed() {
-			again += n - 1
-			most = max(most, n)
-		}
-		t.Logf("killed after %v: %d of %d messages downloaded again", after.Round(time.Millisecond), again, messages)
-		if again > inFlight || most > 2 {
-			t.Errorf("killed after %v: %d messages downloaded again (want at most %d), one of them %d times", after, again, inFlight, most)
-		}
-		if i%5 == 0 || t.Failed() {
-			compareAccounts(t, want, served(t, serve(t, k)))
-		}
-		if t.Failed() {
-			return
-		}
+		t.Run(fmt.Sprintf("%d after %v", i, after.Round(time.Millisecond)), func(t *testing.T) {
+			s.ResetCounters()
+			k := newKeeper(t, account)
+			if kill(t, k, after) {
+				interrupted++
+			}
+			run(t, k, "backup")
+			again, most := 0, 0
+			for _, n := range s.BodiesServed() {
+				again += n - 1
+				most = max(most, n)
+			}
+			t.Logf("%d of %d messages downloaded again", again, messages)
+			if again > inFlight || most > 2 {
+				t.Errorf("%d messages downloaded again (want at most %d), one of them %d times", again, inFlight, most)
+			}
+			if i%5 == 0 {
+				compareAccounts(t, want, served(t, serve(t, k)))
+			}
+		})
 	}
 	if interrupted < kills/2 {
 		t.Errorf("only %d of %d runs were killed before they ended", interrupted, kills)
@@ -89,17 +89,17 @@ func TestKilledBackups(t *testing.T) {
 
 // One first backup is killed again and again, and still ends.
 func TestKilledAgainAndAgain(t *testing.T) {
-	_, account := simulated(t, 1500)
+	_, account := simulated(t, 3000)
 	k := newKeeper(t, account)
 	r := rand.New(rand.NewPCG(2, uint64(time.Now().UnixNano())))
 	for range 20 {
-		if !kill(t, k, time.Duration(r.Int64N(int64(300*time.Millisecond)))) {
+		if !kill(t, k, time.Duration(r.Int64N(int64(400*time.Millisecond)))) {
 			break // it has ended
 		}
 	}
 	run(t, k, "backup")
-	if files := messageFiles(t, k); files != 1500 {
-		t.Errorf("%d message files, want 1500", files)
+	if files := messageFiles(t, k); files != 3000 {
+		t.Errorf("%d message files, want 3000", files)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -40,17 +41,28 @@ func shown(s *gmailsim.Server) account {
 		}
 		all[box.Name] = nil
 		for _, u := range box.Messages {
-			m := messages[u.ID]
-			for _, f := range u.Flags {
-				if f := strings.ToLower(f); f != `\recent` {
-					m.flags = append(m.flags, f)
-				}
-			}
-			slices.Sort(m.flags)
-			all[box.Name] = append(all[box.Name], m)
+			all[box.Name] = append(all[box.Name], withFlags(messages[u.ID], u.Flags))
+		}
+	}
+	// Muted is a label without a mailbox at Gmail; it is served like any other.
+	muted := path.Dir(s.FolderName(`\All`)) + "/Muted"
+	for _, m := range snap.Messages {
+		if slices.Contains(m.Labels, `\Muted`) {
+			all[muted] = append(all[muted], withFlags(messages[m.ID], m.Flags))
 		}
 	}
 	return all
+}
+
+// withFlags gives a message with flags as compare wants them.
+func withFlags(m mail, flags []string) mail {
+	for _, f := range flags {
+		if f := strings.ToLower(f); f != `\recent` {
+			m.flags = append(m.flags, f)
+		}
+	}
+	slices.Sort(m.flags)
+	return m
 }
 
 // compareLabels compares mailboxes of one account with each other, whatever the order of their messages.

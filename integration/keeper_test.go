@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"mailkeep/archive"
 	"mailkeep/integration/program"
@@ -76,10 +77,15 @@ func checkArchive(t *testing.T, k *program.Keeper) {
 	}
 }
 
+// patience is the longest that one call of the program may take.
+const patience = 3 * time.Minute
+
 // run calls the program, which must succeed.
 func run(t *testing.T, k *program.Keeper, args ...string) string {
 	t.Helper()
-	out, err := k.Run(t.Context(), args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := k.Run(ctx, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 // backupOptions are the flags of backup and run.
 type backupOptions struct {
 	acceptChanges bool
-	dial          backup.Dial // nil: as the account is configured
 }
 
 func (a *app) backupCommand() *cobra.Command {
@@ -85,7 +84,7 @@ func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o b
 	var failed []error
 	incomplete := false
 	for i := range accounts {
-		result := a.backupOne(ctx, w, &accounts[i], o)
+		result := a.backupAccount(ctx, w, &accounts[i], o)
 		incomplete = incomplete || result.incomplete()
 		if result.err == nil {
 			continue
@@ -119,29 +118,45 @@ type accountResult struct {
 
 func (r *accountResult) incomplete() bool { return r.holes > 0 || r.Unfinished }
 
-func (a *app) backupOne(ctx context.Context, w *archive.Writer, acct *Account, o backupOptions) accountResult {
+// backupAccount gets the account's password and backs it up.
+func (a *app) backupAccount(ctx context.Context, w *archive.Writer, acct *Account, o backupOptions) accountResult {
+	password, err := a.password(ctx, acct) // before progress is shown, since it may ask
+	if err != nil {
+		r := accountResult{account: acct.Name, err: err}
+		a.finish(ctx, w, &r, time.Now())
+		return r
+	}
+	return a.backupWith(ctx, w, acct, password, o)
+}
+
+func (a *app) backupWith(ctx context.Context, w *archive.Writer, acct *Account, password string, o backupOptions) accountResult {
 	watch := a.watch(acct.Name)
 	r := accountResult{account: acct.Name}
 	started := time.Now()
-	dial := o.dial
-	if dial == nil {
-		dial = a.dialer(acct)
-	}
 	r.Summary, r.err = backup.Run(ctx, w, backup.Options{
-		Account: acct.Name, Dial: dial, Connections: acct.Connections, Exclude: acct.Exclude,
+		Account: acct.Name, Dial: a.dialer(acct, password), Connections: acct.Connections, Exclude: acct.Exclude,
 		Progress: watch, AcceptChanges: o.acceptChanges, Client: "mailkeep",
 	})
 	watch.Finish()
-	if known, err := w.AccountByName(ctx, acct.Name); err == nil {
+	var dialed dialError
+	if errors.As(r.err, &dialed) && ctx.Err() == nil {
+		r.err = dialed.err // one piece of advice is enough
+	}
+	a.finish(ctx, w, &r, started)
+	return r
+}
+
+// finish looks up the failure ledger, notes the run and reports it.
+func (a *app) finish(ctx context.Context, w *archive.Writer, r *accountResult, started time.Time) {
+	if known, err := w.AccountByName(ctx, r.account); err == nil {
 		if totals, err := w.Totals(ctx, known.ID); err == nil {
 			r.holes = totals.Holes
 		}
 	}
-	if err := noteRun(w.Dir(), acct.Name, lastRun{Started: started, Finished: time.Now(), New: r.NewItems, Bytes: r.Bytes, Result: r.verdict()}); err != nil {
+	if err := noteRun(w.Dir(), r.account, lastRun{Started: started, Finished: time.Now(), New: r.NewItems, Bytes: r.Bytes, Result: r.verdict()}); err != nil {
 		a.log.Warn("the time of this run is not noted", "error", err)
 	}
-	a.report(&r)
-	return r
+	a.report(r)
 }
 
 // verdict is the word for how the run went, as status shows it.
@@ -208,7 +223,7 @@ func (r *accountResult) text() string {
 		parts = append(parts, fmt.Sprintf("%s downloaded (%s)", commas(int64(r.Downloaded)), size(r.Bytes)))
 	}
 	if r.NewItems == 0 {
-		add(r.Entered, "added label")
+		add(r.Entered-r.Gone, "added label") // what is gone was entered into its own mailbox
 	}
 	add(r.Left, "removed label")
 	add(r.Flags, "changed flag")

@@ -129,7 +129,7 @@ func (a *app) demoBackup(ctx context.Context, dir string, acct *Account, passwor
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	result := a.backupOne(ctx, w, acct, backupOptions{dial: a.dialWith(acct, password)})
+	result := a.backupWith(ctx, w, acct, password, backupOptions{})
 	if result.err == nil && result.incomplete() {
 		return fmt.Errorf("back up the simulated Gmail: %w", errIncomplete)
 	}

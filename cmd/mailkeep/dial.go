@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -70,32 +69,21 @@ func openSession(ctx context.Context, acct *Account, password string, log *slog.
 	return nil, err
 }
 
-// dialer makes the function with which a backup opens its connections. The password is asked for once, when the first one is opened.
-func (a *app) dialer(acct *Account) backup.Dial {
-	var mu sync.Mutex
-	var known string
-	password := func(ctx context.Context) (string, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if known != "" {
-			return known, nil
-		}
-		var err error
-		known, err = a.password(ctx, acct)
-		return known, err
-	}
-	return func(ctx context.Context) (*backup.Session, error) {
-		pass, err := password(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return openSession(ctx, acct, pass, a.log)
-	}
-}
+// dialError is what went wrong when a connection was opened, explained for the user; a backup wraps it in advice of its own.
+type dialError struct{ err error }
 
-// dialWith is dialer for a password that is known.
-func (a *app) dialWith(acct *Account, password string) backup.Dial {
-	return func(ctx context.Context) (*backup.Session, error) { return openSession(ctx, acct, password, a.log) }
+func (e dialError) Error() string { return e.err.Error() }
+func (e dialError) Unwrap() error { return e.err }
+
+// dialer makes the function with which a backup opens its connections.
+func (a *app) dialer(acct *Account, password string) backup.Dial {
+	return func(ctx context.Context) (*backup.Session, error) {
+		session, err := openSession(ctx, acct, password, a.log)
+		if err != nil {
+			return nil, dialError{err}
+		}
+		return session, nil
+	}
 }
 
 // connectTo connects to the account's server and does TLS. Errors say in one sentence what is wrong and what to try.

@@ -29,7 +29,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, typed: map[string]string{}}
 	err := a.execute(ctx, os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "mailkeep: %s\n", printable(message(ctx, err)))
@@ -120,7 +120,8 @@ type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
 	log            *slog.Logger
-	answers        *bufio.Reader // of stdin, once a question was answered from there
+	answers        *bufio.Reader     // of stdin, once a question was answered from there
+	typed          map[string]string // passwords that were asked for in this run, by account
 
 	configFile string
 	archiveDir string

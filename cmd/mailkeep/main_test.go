@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
+			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
 			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk,
 			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears,
 		},
@@ -182,6 +182,22 @@ func cmdSpoil(ts *testscript.TestScript, _ bool, args []string) {
 
 // mend NAME: it can be fetched again.
 func cmdMend(ts *testscript.TestScript, _ bool, args []string) { simOf(ts, args[0]).ClearFaults() }
+
+// stall NAME: the server answers the second request for messages and those after it no more.
+func cmdStall(ts *testscript.TestScript, _ bool, args []string) {
+	simOf(ts, args[0]).AddFault(gmailsim.Fault{Name: "stalled", When: gmailsim.When{Command: "*FETCH", Contains: "BODY.PEEK[]", Nth: 2}, Do: gmailsim.Action{Stall: true}, Times: -1})
+}
+
+// stalled NAME: waits until it does that.
+func cmdStalled(ts *testscript.TestScript, _ bool, args []string) {
+	s := simOf(ts, args[0])
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if s.Counters().FaultsHit["stalled"] > 0 {
+			return
+		}
+	}
+	ts.Fatalf("no request came")
+}
 
 // bodies NAME N: the server has sent N whole messages since the last call.
 func cmdBodies(ts *testscript.TestScript, _ bool, args []string) {

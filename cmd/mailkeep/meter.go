@@ -74,6 +74,9 @@ func (m *meter) left() (d time.Duration, ok bool) {
 
 // duration prints a time span in its two largest units.
 func duration(d time.Duration) string {
+	if d < 9950*time.Millisecond && d%time.Second != 0 {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
 	d = d.Round(time.Second)
 	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
 	switch {

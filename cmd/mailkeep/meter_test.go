@@ -67,7 +67,7 @@ func TestMeterBursts(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0s", 400 * time.Millisecond: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m 01s", 3*time.Hour + 4*time.Minute: "3h 04m", 75 * time.Hour: "3d 3h",
+		0: "0s", 420 * time.Millisecond: "0.4s", 9960 * time.Millisecond: "10s", 59 * time.Second: "59s", 61 * time.Second: "1m 01s", 3*time.Hour + 4*time.Minute: "3h 04m", 75 * time.Hour: "3d 3h",
 	} {
 		if got := duration(d); got != want {
 			t.Errorf("duration(%v) = %q, want %q", d, got, want)

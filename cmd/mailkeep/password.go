@@ -33,8 +33,13 @@ var errNoPassword = errors.New("no password is stored")
 // password returns the account's password from the source that the configuration names, else from the system keyring, else from who sits at the terminal.
 func (a *app) password(ctx context.Context, acct *Account) (string, error) {
 	pass, err := storedPassword(ctx, acct, a.stderr)
+	if errors.Is(err, errNoPassword) && a.typed[acct.Name] != "" {
+		pass, err = a.typed[acct.Name], nil
+	}
 	if errors.Is(err, errNoPassword) && a.isTerminal() {
-		pass, err = a.askHidden(fmt.Sprintf("Password of %s: ", acct.Name))
+		if pass, err = a.askHidden(ctx, fmt.Sprintf("Password of %s: ", acct.Name)); err == nil {
+			a.typed[acct.Name] = pass
+		}
 	}
 	if err != nil {
 		return "", err
@@ -167,16 +172,35 @@ func writeFileAtomic(path string, content []byte) error {
 	return err
 }
 
-// askHidden asks at the terminal without showing what is typed.
-func (a *app) askHidden(question string) (string, error) {
-	fmt.Fprint(a.stderr, question)
-	typed, err := term.ReadPassword(int(a.stdin.Fd()))
-	fmt.Fprintln(a.stderr)
+// askHidden asks at the terminal without showing what is typed. When ctx ends the terminal shows again what is typed.
+func (a *app) askHidden(ctx context.Context, question string) (string, error) {
+	fd := int(a.stdin.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
-	if len(typed) == 0 {
-		return "", usagef("no password was typed")
+	fmt.Fprint(a.stderr, question)
+	type answer struct {
+		typed []byte
+		err   error
 	}
-	return string(typed), nil
+	done := make(chan answer, 1)
+	go func() {
+		typed, err := term.ReadPassword(fd)
+		done <- answer{typed, err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(a.stderr)
+		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+	case got := <-done:
+		fmt.Fprintln(a.stderr)
+		if got.err != nil {
+			return "", fmt.Errorf("read the password: %w", got.err)
+		}
+		if len(got.typed) == 0 {
+			return "", usagef("no password was typed")
+		}
+		return string(got.typed), nil
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -62,6 +63,9 @@ func (k *Keeper) Archive() string { return filepath.Join(k.Dir, "MailStore") }
 func (k *Keeper) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, k.Binary, append(args, "--config", filepath.Join(k.Dir, "mailkeep.toml"))...)
 	cmd.Dir = k.Dir
+	// A program that hangs until the context ends prints where it hangs.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
 
