@@ -136,6 +136,7 @@ func (w *worker) download(s *Session, f *folder) error {
 		line = line[1:]
 		if err != nil && refused(err) == nil {
 			for _, later := range line {
+				s.cut(later.cmd)
 				w.queue = append(w.queue, later.job)
 			}
 		}

@@ -47,7 +47,7 @@ func fail(kind, err error, format string, args ...any) error {
 
 // archiveFailure marks an error of the archive, unless it is only that the run was cancelled.
 func archiveFailure(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrArchive) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrArchive) {
 		return err
 	}
 	return fail(ErrArchive, err, "keep mail in the archive (look at the disk: free space, permissions, whether it is still attached)")

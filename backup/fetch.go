@@ -71,8 +71,7 @@ func (s *Session) fetchMeta(set uidSet, w wants, since uint64, f func(*meta) err
 			err = f(m)
 		}
 		if err != nil {
-			s.Close()
-			cmd.Close()
+			s.cut(cmd)
 			return err
 		}
 	}
@@ -177,6 +176,12 @@ type putter interface {
 	Put(io.Reader) (archive.Ref, int64, error)
 }
 
+// cut ends the connection while an answer is being read. What has arrived of it must be taken, or the client's reader waits for ever.
+func (s *Session) cut(cmd *imapclient.FetchCommand) {
+	_ = s.conn.Close()
+	_ = cmd.Close()
+}
+
 // startBodies sends the command for the bodies of set; readBodies takes the answer. Several may be under way: they are read in the order of their sending.
 func (s *Session) startBodies(set uidSet) *imapclient.FetchCommand {
 	s.commands++
@@ -189,8 +194,7 @@ func (s *Session) readBodies(cmd *imapclient.FetchCommand, to putter, f func(arr
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		one, err := readBody(msg, to)
 		if err != nil {
-			s.Close()
-			cmd.Close()
+			s.cut(cmd)
 			return err
 		}
 		if one.uid != 0 && !one.ref.IsZero() {

@@ -47,6 +47,9 @@ func (r *run) fetchNew(ctx context.Context, f *folder, fresh uidSet) error {
 	return nil
 }
 
+// retells is how often an incomplete answer is asked for again.
+const retells = 2
+
 // describe reads everything short of the bytes about new messages.
 func (r *run) describe(ctx context.Context, f *folder, set uidSet) (*asked, error) {
 	a := &asked{got: make(map[uint32]*meta), reason: make(map[uint32]string)}
@@ -57,8 +60,12 @@ func (r *run) describe(ctx context.Context, f *folder, set uidSet) (*asked, erro
 	if err := r.chase(ctx, f, set, w, a, false); err != nil {
 		return nil, err
 	}
-	again := a.lacking(func(m *meta) bool { return !m.hasFlags || w.gmail && (m.gmail.MsgID == 0 || !m.gmail.HasLabels) })
-	if len(again) > 0 {
+	// What a server tells unasked about a message may be taken for the answer, which then lacks something.
+	for range retells {
+		again := a.lacking(func(m *meta) bool { return !m.hasFlags || w.gmail && (m.gmail.MsgID == 0 || !m.gmail.HasLabels) })
+		if len(again) == 0 {
+			break
+		}
 		if err := r.ask(ctx, f, again, w, a, true); err != nil {
 			return nil, err
 		}

@@ -155,8 +155,12 @@ func (r *run) settle(ctx context.Context) error {
 	return r.reload(ctx)
 }
 
+// record records a batch as a whole, also when the run is cancelled meanwhile.
 func (r *run) record(ctx context.Context, b archive.Batch) error {
-	done, err := r.w.Record(ctx, b)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	done, err := r.w.Record(context.WithoutCancel(ctx), b)
 	if err != nil {
 		return archiveFailure(err)
 	}

@@ -1,0 +1,98 @@
+package imapd
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"mailkeep/archive"
+)
+
+const benchMessages = 20000
+
+// benchServer serves 20,000 small messages in one mailbox.
+func benchServer(b *testing.B) (addr string, total int64) {
+	s := newArchive(b)
+	random := rand.New(rand.NewPCG(1, 2))
+	for s.uid < benchMessages {
+		var batch archive.Batch
+		for range 5000 {
+			body := fmt.Sprintf("Received: from a.example.org by b.example.org; Wed, 3 Mar 2021 10:00:00 +0100\r\nFrom: Person %d <p%d@example.org>\r\nTo: me@example.org\r\nSubject: Message number %d\r\n"+
+				"Date: Wed, 3 Mar 2021 10:00:00 +0100\r\nMessage-ID: <%d@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s", random.IntN(100), random.IntN(100), s.uid, s.uid, strings.Repeat("A line of text, as it is written.\r\n", random.IntN(60)))
+			total += int64(len(body))
+			batch.Copies = append(batch.Copies, s.copyOf(body, "INBOX", `\Seen`))
+		}
+		s.record(batch)
+	}
+	return serve(b, s.w.Reader, testOptions()), total
+}
+
+// benchFetch measures a FETCH of the whole mailbox on one connection; ns/msg is what counts.
+func benchFetch(b *testing.B, command string) {
+	addr, total := benchServer(b)
+	c := login(b, addr)
+	c.ok("SELECT INBOX")
+	c.ok("UID FETCH 1 (FLAGS)")
+	if strings.Contains(command, "BODY.PEEK[]") {
+		b.SetBytes(total)
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		tag := fmt.Sprintf("x%d", i)
+		c.send(tag + " " + command + "\r\n")
+		discardUntil(b, c.r, tag)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchMessages, "ns/msg")
+}
+
+// discardUntil reads up to a tagged response.
+func discardUntil(b *testing.B, r *bufio.Reader, tag string) {
+	prefix := []byte(tag + " ")
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			b.Fatal(err)
+		}
+		if bytes.HasPrefix(line, prefix) {
+			if !bytes.HasPrefix(line[len(prefix):], []byte("OK")) {
+				b.Fatalf("%s", line)
+			}
+			return
+		}
+		if size, _, ok := literalAt(line); ok {
+			if _, err := io.CopyN(io.Discard, r, size); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+func BenchmarkFetchFlags(b *testing.B) { benchFetch(b, "UID FETCH 1:* (FLAGS)") }
+
+func BenchmarkFetchHeaderList(b *testing.B) {
+	benchFetch(b, "UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To Received)])")
+}
+
+func BenchmarkFetchStructure(b *testing.B) { benchFetch(b, "UID FETCH 1:* (ENVELOPE BODYSTRUCTURE)") }
+
+func BenchmarkFetchBodies(b *testing.B) {
+	benchFetch(b, "UID FETCH 1:* (UID RFC822.SIZE BODY.PEEK[])")
+}
+
+func BenchmarkSelect(b *testing.B) {
+	addr, _ := benchServer(b)
+	c := login(b, addr)
+	for b.Loop() {
+		c.ok("SELECT INBOX")
+	}
+}
+
+func BenchmarkSearch(b *testing.B) {
+	for _, key := range []string{"UNSEEN", "SUBJECT 19999", "BODY nowhere"} {
+		b.Run(strings.Fields(key)[0], func(b *testing.B) { benchFetch(b, "UID SEARCH "+key) })
+	}
+}
