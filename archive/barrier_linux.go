@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +11,18 @@ const fewFiles = 8
 
 // barrier makes files and folders durable, many at once: on Linux one syncfs(2) costs as much as a few fsync(2).
 type barrier struct {
-	root *os.File // opened before anything is written, so that the kernel reports each write error since then (Linux 5.8)
+	root    *os.File // opened before anything is written, so that the kernel reports each write error since then (Linux 5.8)
+	trusted bool     // syncfs does and tells here what fsync does
+}
+
+// trustedFileSystems are those, by statfs(2) type, whose syncfs is known to write everything and to report errors. On FUSE, overlay and network file
+// systems it may return at once.
+var trustedFileSystems = map[int64]bool{
+	unix.EXT4_SUPER_MAGIC:  true, // ext2 and ext3, too
+	unix.XFS_SUPER_MAGIC:   true,
+	unix.BTRFS_SUPER_MAGIC: true,
+	unix.F2FS_SUPER_MAGIC:  true,
+	unix.TMPFS_MAGIC:       true,
 }
 
 func newBarrier(dir string) (*barrier, error) {
@@ -20,36 +30,30 @@ func newBarrier(dir string) (*barrier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &barrier{root: root}, nil
+	var stat unix.Statfs_t
+	err = unix.Fstatfs(int(root.Fd()), &stat)
+	return &barrier{root: root, trusted: err == nil && trustedFileSystems[int64(stat.Type)] && reportsErrors}, nil
 }
 
 // arrived is called with each complete file; here they are flushed together later.
 func (b *barrier) arrived(*os.File) error { return nil }
 
 func (b *barrier) files(paths []string) error {
-	if len(paths) > fewFiles && reportsErrors {
-		return b.syncfs(func() error { return syncFiles(paths) })
+	if len(paths) > fewFiles && b.trusted {
+		return b.syncfs()
 	}
 	return syncFiles(paths)
 }
 
 func (b *barrier) folders(dirs map[string]bool) error {
-	if len(dirs) > fewFiles && reportsErrors {
-		return b.syncfs(func() error { return syncDirs(dirs) })
+	if len(dirs) > fewFiles && b.trusted {
+		return b.syncfs()
 	}
 	return syncDirs(dirs)
 }
 
-// syncfs falls back to singly when the file system cannot do it.
-func (b *barrier) syncfs(singly func() error) error {
-	err := unix.Syncfs(int(b.root.Fd()))
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
-		return singly()
-	}
-	if err != nil {
-		return os.NewSyscallError("syncfs", err)
-	}
-	return nil
+func (b *barrier) syncfs() error {
+	return os.NewSyscallError("syncfs", unix.Syncfs(int(b.root.Fd())))
 }
 
 func (b *barrier) close() error { return b.root.Close() }

@@ -53,14 +53,14 @@ type Copy struct {
 	UID    uint32 // the source's UID, under the folder's current UIDVALIDITY
 	// Ref names the message's bytes: put by this Writer, or in the archive already. The zero Ref says that the item is known (by its location, or by SourceID on Gmail)
 	// and only what follows may have changed.
-	Ref         Ref
-	Size        int64
+	Ref       Ref
+	Flags     []string // all flags; \Recent is ignored
+	Mailboxes []string // names of all mailboxes that show it; none keeps the known ones, or means the folder's own for a new item
+	// The rest counts when the item is new and is ignored otherwise: a server never changes it.
 	Fingerprint Fingerprint // optional: finds Ref next time without a download
 	SourceID    string      // X-GM-MSGID in decimal or EMAILID; optional
 	ThreadID    string      // X-GM-THRID in decimal or THREADID; optional
-	Date        time.Time   // INTERNALDATE; the zero time keeps the known one
-	Flags       []string    // all flags; \Recent is ignored
-	Mailboxes   []string    // names of all mailboxes that show it; nil keeps the known ones
+	Date        time.Time   // INTERNALDATE; the zero time means now
 }
 
 // Location is a place at the source: a UID of a folder under its current UIDVALIDITY.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -166,6 +167,10 @@ func (r *Reader) checkJournal(ctx context.Context, o CheckOptions) ([]Finding, e
 		return nil, err
 	}
 	_, err = readJournal(filepath.Join(r.dir, journalDir), position{}, func(g group) error { return replay(ctx, again, g) })
+	var system *fs.PathError
+	if ctx.Err() != nil || errors.As(err, &system) {
+		return nil, err
+	}
 	if err != nil {
 		return []Finding{{"A8", err.Error()}}, nil
 	}

@@ -9,7 +9,8 @@
 //	  gmail.db          SQLite (WAL): the tables of schema/0001.sql
 //	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows
 //	  tmp/              messages on their way in; emptied when a Writer opens
-//	  quarantine/       damaged or pruned files wait here
+//	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here
+//	  last-run.json     how the latest backup went, for "mailkeep status"; may be deleted
 //	  lock              held by the one Writer
 //
 // Copying the folder copies everything.
@@ -37,6 +38,7 @@
 //
 // # Order of writes, and what a crash leaves behind
 //
+// Everything a Batch brings is made keepable first (door.go): what a server says can neither differ between row and journal nor stop a batch for ever.
 // Put writes tmp/ only: a crash leaves a stray file there, which the next Writer removes. Record makes the batch's files durable and moves them in place
 // (a crash leaves files without rows: A2), appends the batch to the journal (a crash leaves a torn group of lines, which the next Writer cuts off,
 // or a whole one, which it applies to gmail.db), and commits the rows. gmail.db may lose its last commits in a power cut (synchronous=NORMAL); they

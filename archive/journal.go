@@ -10,8 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -37,12 +37,15 @@ type group struct {
 
 // journal appends groups of facts. It belongs to one Writer.
 type journal struct {
-	dir  string
-	file *os.File // the newest one; nil before the first append
-	end  position
+	dir    string
+	file   *os.File // the newest one; nil before the first append
+	end    position
+	broken error // half of a group may stand behind end
 }
 
-// journalFiles lists the journal's files, oldest first: their names are months.
+var journalName = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}\.jsonl$`)
+
+// journalFiles lists the journal's files, oldest first: their names are months. Anything else, such as the copies that synchronizing programs make, is not ours.
 func journalFiles(dir string) ([]string, error) {
 	found, err := os.ReadDir(dir)
 	if err != nil {
@@ -50,7 +53,7 @@ func journalFiles(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, f := range found {
-		if strings.HasSuffix(f.Name(), journalExt) {
+		if journalName.MatchString(f.Name()) {
 			names = append(names, f.Name())
 		}
 	}
@@ -139,9 +142,12 @@ func readGroup(lines *bufio.Reader) (group, int64, error) {
 			return g, 0, err
 		}
 		length += int64(len(line))
+		if bytes.IndexByte(line, 0) >= 0 {
+			return g, 0, unwritten(lines)
+		}
 		var one fact
 		if err := json.Unmarshal(line, &one); err != nil {
-			return g, 0, tornOr(lines, fmt.Errorf("line %q: %w", clip(line), err))
+			return g, 0, fmt.Errorf("line %q is damaged: %w", clip(line), err)
 		}
 		if one.Commit == nil {
 			crc = crc32.Update(crc, castagnoli, line)
@@ -150,21 +156,28 @@ func readGroup(lines *bufio.Reader) (group, int64, error) {
 		}
 		g.commit = *one.Commit
 		if g.commit.Lines != len(g.facts) || g.commit.CRC != fmt.Sprintf("%08x", crc) {
-			return g, 0, tornOr(lines, fmt.Errorf("batch %d does not match its checksum", g.commit.Seq))
+			return g, 0, fmt.Errorf("batch %d does not match its checksum", g.commit.Seq)
 		}
 		return g, length, nil
 	}
 }
 
-// tornOr tells a damaged end, which a power cut can leave (a file grown before its content was written), from damage with more behind it.
-func tornOr(lines *bufio.Reader, damage error) error {
+// unwritten tells what zero bytes mean: a power cut can leave the end of a file grown and not written, which is as good as torn. With a whole group behind
+// them they are damage.
+func unwritten(lines *bufio.Reader) error {
 	for {
 		line, err := lines.ReadBytes('\n')
-		if bytes.HasPrefix(line, []byte(`{"commit"`)) {
-			return damage
+		if bytes.HasPrefix(line, []byte(`{"commit"`)) && bytes.IndexByte(line, 0) < 0 && err == nil {
+			next, _ := lines.Peek(1)
+			if len(next) > 0 {
+				return errors.New("zero bytes in the middle")
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return errTorn
 		}
 		if err != nil {
-			return errTorn
+			return err
 		}
 	}
 }
@@ -173,6 +186,9 @@ func clip(line []byte) []byte { return line[:min(len(line), 80)] }
 
 // append writes a group and makes it durable. When it fails, nothing of the group stays.
 func (j *journal) append(facts []fact, seq ModSeq, now time.Time) error {
+	if j.broken != nil {
+		return j.broken
+	}
 	text, err := encodeGroup(facts, seq, now)
 	if err != nil {
 		return err
@@ -184,7 +200,10 @@ func (j *journal) append(facts []fact, seq ModSeq, now time.Time) error {
 		err = j.file.Sync()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write the journal: %w", err), j.file.Truncate(j.end.Offset))
+		if j.broken = j.file.Truncate(j.end.Offset); j.broken != nil {
+			j.broken = fmt.Errorf("write the journal: half of a batch cannot be taken back; open the archive again: %w", j.broken)
+		}
+		return errors.Join(fmt.Errorf("write the journal: %w", err), j.broken)
 	}
 	j.end.Offset += int64(len(text))
 	return nil
@@ -230,27 +249,31 @@ func (j *journal) open(now time.Time) error {
 	return nil
 }
 
-// cut removes a torn group behind the end, so that the next one does not follow it.
-func (j *journal) cut() error {
+// cut takes a torn group from behind the end, so that the next one does not follow it. Its bytes go to quarantine/: nothing is thrown away.
+func (j *journal) cut(quarantine string) error {
 	if j.end.File == "" {
 		return nil
 	}
-	path := filepath.Join(j.dir, j.end.File)
-	info, err := os.Stat(path)
-	if err != nil || info.Size() == j.end.Offset {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(j.dir, j.end.File), os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	if err = f.Truncate(j.end.Offset); err == nil {
-		err = f.Sync()
+	defer f.Close()
+	torn, err := io.ReadAll(io.NewSectionReader(f, j.end.Offset, 1<<30))
+	if err != nil || len(torn) == 0 {
+		return err
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
+	if err := os.MkdirAll(quarantine, 0o700); err != nil {
+		return err
 	}
-	return err
+	name := fmt.Sprintf("%s-torn-at-%d", j.end.File, j.end.Offset)
+	if err := writeDurably(filepath.Join(quarantine, name), torn); err != nil {
+		return err
+	}
+	if err := f.Truncate(j.end.Offset); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 func (j *journal) close() error {

@@ -65,15 +65,20 @@ func (r *Reader) Changes(ctx context.Context, id MailboxID, since ModSeq, next U
 		return c, fmt.Errorf("list changes of mailbox %d: %w", id, err)
 	}
 	defer tx.Rollback()
-	if err := tx.GetContext(ctx, &c.ModSeq, "SELECT seq FROM applied"); err != nil {
+	var changed ModSeq
+	if err := tx.QueryRowContext(ctx, "SELECT seq, modseq FROM applied, mailbox WHERE id = ?", id).Scan(&c.ModSeq, &changed); err != nil {
 		return c, fmt.Errorf("list changes of mailbox %d: %w", id, err)
+	}
+	if changed <= since {
+		return c, nil
 	}
 	err = tx.SelectContext(ctx, &c.Vanished, "SELECT uid FROM vanished WHERE mailbox_id = ? AND modseq > ? ORDER BY uid", id, since)
 	if err == nil {
 		c.Added, err = scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? AND e.uid >= ? ORDER BY e.uid", id, next))
 	}
 	if err == nil {
-		c.Changed, err = scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? AND i.modseq > ? AND e.uid < ? ORDER BY e.uid", id, since, next))
+		c.Changed, err = scanEntries(tx.QueryContext(ctx, entryColumns+`WHERE e.item_id IN (SELECT id FROM item WHERE modseq > ?)
+			AND +e.mailbox_id = ? AND e.uid < ? ORDER BY e.uid`, since, id, next)) // the "+": few items changed, a mailbox has many
 	}
 	if err != nil {
 		return Changes{}, fmt.Errorf("list changes of mailbox %d: %w", id, err)

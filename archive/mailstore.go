@@ -29,13 +29,15 @@ type mailStore struct {
 	barrier *barrier
 
 	mu     sync.Mutex
-	staged map[Ref]staged  // complete in tmp/, not durable yet
-	made   map[string]bool // message folders known to exist
+	staged map[Ref]staged // complete in tmp/, not durable yet
+
+	made map[string]bool // message folders known to exist; settle's alone
 }
 
 type staged struct {
-	path string // in tmp/
-	size int64
+	path    string // in tmp/, or where the message belongs
+	size    int64
+	adopted bool // in place already, from a Writer that did not come to record it
 }
 
 func openMailStore(dir string) (*mailStore, error) {
@@ -91,41 +93,51 @@ func (s *mailStore) put(r io.Reader) (Ref, int64, error) {
 	return ref, size, s.stage(ref, staged{path: f.Name(), size: size})
 }
 
-// stage keeps the first of several equal messages, and none when its file is in place already (A2).
+// stage keeps the first of several equal messages. A file that is in place already is adopted when its bytes are right (A2), and replaced when they are not.
 func (s *mailStore) stage(ref Ref, st staged) error {
+	inPlace, err := s.intact(ref, st.size)
+	if err != nil {
+		os.Remove(st.path)
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, twice := s.staged[ref]
-	if !twice {
-		info, err := os.Stat(messagePath(s.dir, ref))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			os.Remove(st.path)
-			return err
-		}
-		twice = err == nil && info.Size() == st.size
-	}
-	if twice {
+	if _, twice := s.staged[ref]; twice {
 		return os.Remove(st.path)
 	}
-	s.staged[ref] = st
-	return nil
+	if !inPlace {
+		s.staged[ref] = st
+		return nil
+	}
+	// Whether it ever became durable nobody knows, so settle flushes it like a new one.
+	s.staged[ref] = staged{path: messagePath(s.dir, ref), size: st.size, adopted: true}
+	return os.Remove(st.path)
+}
+
+// intact tells whether a message's file is in place with the right bytes.
+func (s *mailStore) intact(ref Ref, size int64) (bool, error) {
+	f, err := os.Open(messagePath(s.dir, ref))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() != size {
+		return false, err
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return false, nil // unreadable: the new file takes its place
+	}
+	return Ref(hash.Sum(nil)) == ref, nil
 }
 
 // settle makes the staged ones among refs durable and moves them in place; when it returns nil all of them survive a power cut (A8). It returns how many
-// files are new, and their bytes. After an error the files are staged as before or in place; both are safe to settle again.
+// files are new, and their bytes. One goroutine at a time calls it; put may go on meanwhile.
 func (s *mailStore) settle(refs []Ref) (files int, bytes int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var todo []Ref
-	var paths []string
-	named := make(map[Ref]bool, len(refs))
-	for _, ref := range refs {
-		if st, ok := s.staged[ref]; ok && !named[ref] {
-			named[ref] = true
-			todo = append(todo, ref)
-			paths = append(paths, st.path)
-		}
-	}
+	todo, paths := s.stagedAmong(refs)
 	if len(todo) == 0 {
 		return 0, 0, nil
 	}
@@ -133,25 +145,48 @@ func (s *mailStore) settle(refs []Ref) (files int, bytes int64, err error) {
 		return 0, 0, err
 	}
 	touched := make(map[string]bool)
-	for _, ref := range todo {
-		if err := s.place(ref, touched); err != nil {
-			return files, bytes, err
+	for ref, st := range todo {
+		if err := s.place(ref, st, touched); err != nil {
+			return 0, 0, err
 		}
-		files++
-		bytes += s.staged[ref].size
+		if !st.adopted {
+			files++
+			bytes += st.size
+		}
 	}
 	if err := s.barrier.folders(touched); err != nil {
-		return files, bytes, err
+		return 0, 0, err
 	}
-	for _, ref := range todo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ref := range todo {
 		delete(s.staged, ref)
 	}
 	return files, bytes, nil
 }
 
-func (s *mailStore) place(ref Ref, touched map[string]bool) error {
+func (s *mailStore) stagedAmong(refs []Ref) (todo map[Ref]staged, paths []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	todo = make(map[Ref]staged)
+	for _, ref := range refs {
+		st, ok := s.staged[ref]
+		if _, twice := todo[ref]; ok && !twice {
+			todo[ref] = st
+			paths = append(paths, st.path)
+		}
+	}
+	return todo, paths
+}
+
+func (s *mailStore) place(ref Ref, st staged, touched map[string]bool) error {
 	to := messagePath(s.dir, ref)
 	folder := filepath.Dir(to)
+	touched[folder] = true
+	if st.adopted {
+		touched[s.dir] = true
+		return nil
+	}
 	if !s.made[folder] {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
@@ -159,13 +194,7 @@ func (s *mailStore) place(ref Ref, touched map[string]bool) error {
 		s.made[folder] = true
 		touched[s.dir] = true
 	}
-	err := os.Rename(s.staged[ref].path, to)
-	if errors.Is(err, fs.ErrNotExist) {
-		// An earlier settle moved it and failed later on.
-		_, err = os.Stat(to)
-	}
-	touched[folder] = true
-	return err
+	return os.Rename(st.path, to)
 }
 
 // has tells whether a message is in place or staged, with its size in bytes.

@@ -24,7 +24,7 @@ const formatText = formatMagic + `
 This folder is a mail archive. It can be read without mailkeep:
 
   ab/abcdef....eml  one message each, exactly as the mail server sent it; the name is the SHA-256 of the bytes
-                    (sha256sum ab/*.eml compares them). Any mail program opens these files.
+                    ("sha256sum ab/*.eml" prints them). Any mail program opens these files.
   gmail.db          SQLite 3: accounts, mailboxes (labels), flags, dates. "sqlite3 gmail.db .schema" explains every column.
   journal/          JSON lines: the same facts in the order in which they were learned; gmail.db can be rebuilt from them.
   tmp/ lock quarantine/   working space.
@@ -58,6 +58,7 @@ func onlyBeginnings(names []fs.DirEntry) bool {
 	for _, n := range names {
 		switch n.Name() {
 		case lockFile, tmpDir, journalDir, quarantineDir, formatFile + ".new":
+		case ".DS_Store", "desktop.ini", "lost+found", "System Volume Information": // what systems put into every folder or disk
 		default:
 			return false
 		}
@@ -67,7 +68,7 @@ func onlyBeginnings(names []fs.DirEntry) bool {
 
 func checkMagic(dir string, text []byte) error {
 	first, _, _ := bytes.Cut(text, []byte("\n"))
-	if string(first)+"\n" == formatMagic {
+	if string(bytes.TrimSuffix(first, []byte("\r")))+"\n" == formatMagic {
 		return nil
 	}
 	if bytes.HasPrefix(first, []byte("mailkeep archive, format ")) {
@@ -86,7 +87,7 @@ func create(dir string) error {
 	if err := writeDurably(filepath.Join(dir, formatFile), []byte(formatText)); err != nil {
 		return fmt.Errorf("create archive %q: %w", dir, err)
 	}
-	return nil
+	return syncDir(filepath.Dir(filepath.Clean(dir)))
 }
 
 // writeDurably replaces a small file as a whole: a crash leaves the old one or the new one.

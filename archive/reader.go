@@ -136,8 +136,8 @@ func (r *Reader) Folders(ctx context.Context, account AccountID) ([]Folder, erro
 func (r *Reader) Totals(ctx context.Context, account AccountID) (Totals, error) {
 	var t Totals
 	err := r.db.GetContext(ctx, &t, `SELECT
-		(SELECT count(*) FROM message WHERE ?1 = 0 OR id IN (SELECT message_id FROM item WHERE account_id = ?1)) AS messages,
-		(SELECT coalesce(sum(size), 0) FROM message WHERE ?1 = 0 OR id IN (SELECT message_id FROM item WHERE account_id = ?1)) AS bytes,
+		(SELECT count(*) FROM message WHERE ?1 = 0 OR EXISTS (SELECT 1 FROM item WHERE message_id = message.id AND account_id = ?1)) AS messages,
+		(SELECT coalesce(sum(size), 0) FROM message WHERE ?1 = 0 OR EXISTS (SELECT 1 FROM item WHERE message_id = message.id AND account_id = ?1)) AS bytes,
 		(SELECT count(*) FROM item WHERE ?1 = 0 OR account_id = ?1) AS items,
 		(SELECT count(*) FROM item WHERE gone <> 0 AND (?1 = 0 OR account_id = ?1)) AS gone,
 		(SELECT coalesce(sum(messages), 0) FROM mailbox WHERE ?1 = 0 OR account_id = ?1) AS entries,

@@ -1,10 +1,10 @@
 package archive
 
 import (
-	"cmp"
+	"context"
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -12,6 +12,7 @@ import (
 // later steps see it, and noted for the journal.
 type recorder struct {
 	*applier
+	ctx   context.Context // ends the work between two steps; the transaction itself is never interrupted
 	store *mailStore
 	now   time.Time
 	facts []fact
@@ -24,6 +25,9 @@ type recorder struct {
 }
 
 func (r *recorder) emit(f fact) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
 	if err := r.apply(&f); err != nil {
 		return err
 	}
@@ -109,21 +113,20 @@ func (r *recorder) create(c *Copy, folder *Folder, at place) error {
 	if c.Ref.IsZero() {
 		return fmt.Errorf("record UID %d of %q: the message is not in the archive and came without bytes", c.UID, folder.Name)
 	}
-	size, err := r.store.has(c.Ref) // A1
+	size, err := r.keptSize(c.Ref)
 	if err != nil {
 		return fmt.Errorf("record UID %d of %q: %w", c.UID, folder.Name, err)
 	}
 	names := c.Mailboxes
-	if names == nil {
-		if names, err = r.mailboxNames(folder.Mailbox); err != nil {
+	if len(names) == 0 {
+		if names, err = r.folderMailbox(folder); err != nil {
 			return err
 		}
 	}
 	item := &itemFact{Account: r.account.ID, Ref: c.Ref, Size: size, SourceID: c.SourceID, ThreadID: c.ThreadID, Date: c.Date, Flags: canonicalFlags(c.Flags), At: at}
 	if item.Date.IsZero() {
-		item.Date = r.now.UTC()
+		item.Date = keepableDate(r.now.UTC())
 	}
-	item.Date = item.Date.Truncate(time.Second)
 	if !c.Fingerprint.IsZero() {
 		item.Fingerprint = &c.Fingerprint
 	}
@@ -139,6 +142,35 @@ func (r *recorder) create(c *Copy, folder *Folder, at place) error {
 	r.done.Items++
 	r.done.Entered += len(item.In)
 	return nil
+}
+
+// keptSize returns the size of a message that is to get an item: its file must be there (A1), as long as the archive knows it to be.
+func (r *recorder) keptSize(ref Ref) (int64, error) {
+	size, err := r.store.has(ref)
+	if err != nil {
+		return 0, err
+	}
+	var known int64
+	err = r.row("SELECT size FROM message WHERE ref = ?", ref).Scan(&known)
+	if noRows(err) {
+		return size, nil
+	}
+	if err == nil && known != size {
+		err = fmt.Errorf("the file of message %s has %d bytes and should have %d", ref, size, known)
+	}
+	return size, err
+}
+
+// folderMailbox names the mailbox for a copy that comes without any: its folder's, or one called like the folder, so that nothing is ever kept out of sight.
+func (r *recorder) folderMailbox(folder *Folder) ([]string, error) {
+	m, err := r.mailboxByID(folder.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return []string{mailboxName(folder.Name)}, nil
+	}
+	return []string{m.Name}, nil
 }
 
 // places gives out the UIDs under which an item enters mailboxes.
@@ -168,7 +200,7 @@ func (r *recorder) giveUID(box MailboxID) (UID, error) {
 			return 0, err
 		}
 	}
-	if next == 0 { // RFC 9051 section 2.3.1.1: 32 bits, and 2^32-1 was the last
+	if next == math.MaxUint32 { // RFC 9051 section 2.3.1.1: 32 bits, and UIDNEXT must fit, too
 		return 0, fmt.Errorf("mailbox %d has no UIDs left", box)
 	}
 	r.next[box] = next + 1
@@ -186,7 +218,7 @@ func (r *recorder) update(c *Copy, known *knownItem, at place) error {
 		}
 		r.done.Flags++
 	}
-	if c.Mailboxes != nil {
+	if len(c.Mailboxes) > 0 {
 		if err := r.setMailboxes(known.id, c.Mailboxes); err != nil {
 			return err
 		}
@@ -198,9 +230,6 @@ func (r *recorder) update(c *Copy, known *knownItem, at place) error {
 		return err
 	}
 	r.done.Returned++
-	if c.Mailboxes != nil {
-		return nil
-	}
 	return r.leaveNamed(known.id, GoneMailbox)
 }
 
@@ -249,6 +278,9 @@ func (r *recorder) setMailboxes(item ItemID, names []string) error {
 }
 
 func (r *recorder) enterAll(item ItemID, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
 	in, err := r.places(names)
 	if err != nil || len(in) == 0 {
 		return err
@@ -284,6 +316,9 @@ func (r *recorder) hole(h HoleReport) error {
 	if err != nil {
 		return err
 	}
+	if folder.Current == 0 {
+		return fmt.Errorf("note UID %d of %q: the folder's UIDVALIDITY is not known", h.UID, folder.Name)
+	}
 	at := place{uint32(folder.ID), folder.Current, h.UID}
 	return r.emit(fact{Hole: &holeFact{At: at, Reason: h.Reason, Time: r.now.Unix()}})
 }
@@ -312,18 +347,4 @@ func (r *recorder) state(s FolderResult) error {
 	}
 	folder.FolderState = s.State
 	return r.emit(fact{State: &stateFact{Folder: s.Folder, FolderState: s.State}})
-}
-
-// canonicalFlags sorts flags and drops doubles, \Recent (RFC 9051 section 2.3.2: it belongs to a session) and what is no flag at all.
-func canonicalFlags(flags []string) string {
-	kept := make([]string, 0, len(flags))
-	for _, f := range flags {
-		if f != "" && !strings.EqualFold(f, `\Recent`) && !strings.ContainsAny(f, " \r\n\x00") {
-			kept = append(kept, f)
-		}
-	}
-	slices.SortFunc(kept, func(a, b string) int {
-		return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(a, b))
-	})
-	return strings.Join(slices.CompactFunc(kept, strings.EqualFold), " ")
 }

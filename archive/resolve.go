@@ -2,6 +2,7 @@ package archive
 
 import (
 	"fmt"
+	"time"
 )
 
 // knownItem is what a batch needs to know of an item.
@@ -40,7 +41,10 @@ func (r *recorder) find(c *Copy, at place) (*knownItem, error) {
 	}
 	if known != nil && known.ref != c.Ref {
 		// The source broke its promise that an id stands for the same bytes for ever. Both are kept: the old item counts as gone.
-		return nil, r.supersede(known)
+		if err := r.supersede(known); err != nil {
+			return nil, err
+		}
+		known = nil
 	}
 	if known == nil && r.account.Kind == IMAP {
 		return r.findMoved(c.Ref, at)
@@ -48,7 +52,7 @@ func (r *recorder) find(c *Copy, at place) (*knownItem, error) {
 	return known, nil
 }
 
-// supersede marks an item gone whose place at the source shows other bytes now.
+// supersede gives up an item whose place at the source shows other bytes now.
 func (r *recorder) supersede(known *knownItem) error {
 	places, err := r.placesOf(known.id)
 	if err != nil {
@@ -59,19 +63,29 @@ func (r *recorder) supersede(known *knownItem) error {
 			return err
 		}
 	}
-	return r.markGone(known.id)
+	return r.settleLost(known.id)
 }
 
-// findMoved looks for the item of a message that a folder shows at a new place: one whose place there is from before the folder was renumbered, or one that
-// had vanished from it. A vanished one from another folder has moved here: it leaves the mailboxes where it was kept.
+// findMoved looks for the item of a message that a folder shows at a new place. Copies of it that had vanished from other folders have moved here: they leave
+// the mailboxes where they were kept.
 func (r *recorder) findMoved(ref Ref, at place) (*knownItem, error) {
-	var any int
-	err := r.row(`SELECT count(*) FROM message m JOIN item i ON i.message_id = m.id WHERE m.ref = ? AND i.account_id = ?`, ref, r.account.ID).Scan(&any)
-	if err != nil || any == 0 {
+	var copies int
+	err := r.row(`SELECT count(*) FROM message m JOIN item i ON i.message_id = m.id WHERE m.ref = ? AND i.account_id = ?`, ref, r.account.ID).Scan(&copies)
+	if err != nil || copies == 0 {
 		return nil, err
 	}
+	known, err := r.unconfirmed(ref, at)
+	if err != nil {
+		return nil, err
+	}
+	return known, r.forgetGone(ref, known)
+}
+
+// unconfirmed returns an item of a message that a folder held before it was renumbered, or that had vanished from it.
+func (r *recorder) unconfirmed(ref Ref, at place) (*knownItem, error) {
+	// The "+" makes SQLite look items up by message: a folder has many places, a message few items.
 	stale, err := r.known(`JOIN location l ON l.item_id = i.id
-		WHERE m.ref = ? AND i.account_id = ? AND l.folder_id = ? AND l.validity <> ? ORDER BY l.uid LIMIT 1`, ref, r.account.ID, at.folder(), at.validity())
+		WHERE m.ref = ? AND i.account_id = ? AND +l.folder_id = ? AND l.validity <> ? ORDER BY l.uid LIMIT 1`, ref, r.account.ID, at.folder(), at.validity())
 	if err != nil || stale != nil {
 		return stale, err
 	}
@@ -79,18 +93,23 @@ func (r *recorder) findMoved(ref Ref, at place) (*knownItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	returned, err := r.known(`JOIN entry e ON e.item_id = i.id
-		WHERE m.ref = ? AND i.account_id = ? AND i.gone <> 0 AND e.mailbox_id = ? ORDER BY i.id LIMIT 1`, ref, r.account.ID, folder.Mailbox)
-	if err != nil || returned != nil {
-		return returned, err
+	return r.known(`JOIN entry e ON e.item_id = i.id
+		WHERE m.ref = ? AND i.account_id = ? AND i.gone <> 0 AND +e.mailbox_id = ? ORDER BY i.id LIMIT 1`, ref, r.account.ID, folder.Mailbox)
+}
+
+// forgetGone removes the gone items of a message that the account shows again, except one that came back itself.
+func (r *recorder) forgetGone(ref Ref, except *knownItem) error {
+	var back ItemID
+	if except != nil {
+		back = except.id
 	}
 	for {
-		moved, err := r.known("WHERE m.ref = ? AND i.account_id = ? AND i.gone <> 0 LIMIT 1", ref, r.account.ID)
+		moved, err := r.known("WHERE m.ref = ? AND i.account_id = ? AND i.gone <> 0 AND i.id <> ? LIMIT 1", ref, r.account.ID, back)
 		if err != nil || moved == nil {
-			return nil, err
+			return err
 		}
 		if err := r.forget(moved.id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -117,11 +136,11 @@ func (r *recorder) vanish(b *Batch) error {
 	var items []ItemID
 	for _, at := range lost {
 		var item ItemID
+		if err := r.fill(at); err != nil {
+			return err
+		}
 		err := r.row("SELECT item_id FROM location WHERE folder_id = ? AND validity = ? AND uid = ?", at.folder(), at.validity(), at.uid()).Scan(&item)
 		if noRows(err) {
-			if err := r.fill(at); err != nil {
-				return err
-			}
 			continue
 		}
 		if err != nil {
@@ -150,7 +169,7 @@ func (r *recorder) lostPlaces(b *Batch) ([]place, error) {
 		lost = append(lost, place{uint32(folder.ID), folder.Current, g.UID})
 	}
 	for _, id := range b.Dropped {
-		places, err := r.placesWhere("folder_id = ?", id)
+		places, err := r.placesWhere("location WHERE folder_id = ?", id)
 		if err != nil {
 			return nil, err
 		}
@@ -160,11 +179,14 @@ func (r *recorder) lostPlaces(b *Batch) ([]place, error) {
 		if s.State == (FolderState{}) {
 			continue
 		}
-		places, err := r.placesWhere("folder_id = ? AND validity <> ?", s.Folder, s.State.UIDValidity)
-		if err != nil {
-			return nil, err
+		// Two ranges of the key: "<>" would read the whole folder.
+		for _, condition := range []string{"location WHERE folder_id = ? AND validity < ?", "location WHERE folder_id = ? AND validity > ?"} {
+			places, err := r.placesWhere(condition, s.Folder, s.State.UIDValidity)
+			if err != nil {
+				return nil, err
+			}
+			lost = append(lost, places...)
 		}
-		lost = append(lost, places...)
 	}
 	return lost, nil
 }
@@ -210,25 +232,43 @@ func (r *recorder) drop(id FolderID) error {
 		return err
 	}
 	folder.GoneAt = r.now.Unix()
-	if err := r.emitFolder(folder); err != nil {
+	return inOrder(
+		func() error { return r.emitFolder(folder) },
+		func() error { return r.state(FolderResult{Folder: id}) },
+		func() error { return r.fillAll("hole WHERE folder_id = ?", id) },
+		func() error { return r.dropMailbox(folder.Mailbox) },
+	)
+}
+
+// dropMailbox marks a mailbox unless another folder shows itself in it.
+func (r *recorder) dropMailbox(id MailboxID) error {
+	var live int
+	if err := r.row("SELECT count(*) FROM folder WHERE mailbox_id = ? AND gone = 0", id).Scan(&live); err != nil || live > 0 {
 		return err
 	}
-	if err := r.state(FolderResult{Folder: id}); err != nil {
+	m, err := r.mailboxByID(id)
+	if err != nil || m == nil {
 		return err
 	}
-	names, err := r.mailboxNames(folder.Mailbox)
+	return r.describeMailbox(MailboxSpec{Name: m.Name, Gone: true})
+}
+
+// fillAll clears the holes that a table and condition name.
+func (r *recorder) fillAll(condition string, args ...any) error {
+	places, err := r.placesWhere(condition, args...)
 	if err != nil {
 		return err
 	}
-	return each(names, func(name string) error { return r.describeMailbox(MailboxSpec{Name: name, Gone: true}) })
+	return each(places, func(at place) error { return r.emit(fact{Filled: &leftFact{At: at}}) })
 }
 
 func (r *recorder) placesOf(item ItemID) ([]place, error) {
-	return r.placesWhere("item_id = ?", item)
+	return r.placesWhere("location WHERE item_id = ?", item)
 }
 
+// placesWhere lists places of the source from a table and condition.
 func (r *recorder) placesWhere(condition string, args ...any) ([]place, error) {
-	s, err := r.stmt("SELECT folder_id, validity, uid FROM location WHERE " + condition + " ORDER BY folder_id, validity, uid")
+	s, err := r.stmt("SELECT folder_id, validity, uid FROM " + condition + " ORDER BY folder_id, validity, uid")
 	if err != nil {
 		return nil, err
 	}
@@ -278,18 +318,12 @@ func (r *recorder) describe(spec FolderSpec) error {
 			return err
 		}
 	}
-	var id FolderID
-	err = r.row("SELECT id FROM folder WHERE account_id = ? AND name = ?", r.account.ID, spec.Name).Scan(&id)
-	if noRows(err) {
-		if err := r.row("SELECT coalesce(max(id), 0) + 1 FROM folder").Scan(&id); err != nil {
-			return err
-		}
-		f := &Folder{ID: id, Account: r.account.ID, Name: spec.Name, Delimiter: spec.Delimiter, SpecialUse: spec.SpecialUse, ObjectID: spec.ObjectID, Mailbox: box}
-		r.folders[id] = f
-		return r.emitFolder(f)
-	}
+	id, err := r.folderByName(spec.Name)
 	if err != nil {
 		return err
+	}
+	if id == 0 {
+		return r.newFolder(spec, box)
 	}
 	f, err := r.folder(id)
 	if err != nil {
@@ -303,24 +337,96 @@ func (r *recorder) describe(spec FolderSpec) error {
 	return r.emitFolder(f)
 }
 
-// rename gives a folder and its mailbox new names.
+func (r *recorder) newFolder(spec FolderSpec, box MailboxID) error {
+	f := &Folder{Account: r.account.ID, Name: spec.Name, Delimiter: spec.Delimiter, SpecialUse: spec.SpecialUse, ObjectID: spec.ObjectID, Mailbox: box}
+	if err := r.row("SELECT coalesce(max(id), 0) + 1 FROM folder").Scan(&f.ID); err != nil {
+		return err
+	}
+	r.folders[f.ID] = f
+	return r.emitFolder(f)
+}
+
+// rename gives a folder and its mailbox new names. What has those names already makes way: it is an old one that is gone, or it is renamed next.
 func (r *recorder) rename(n Rename) error {
 	f, err := r.folder(n.Folder)
 	if err != nil {
 		return err
 	}
-	f.Name = n.Name
-	if err := r.emitFolder(f); err != nil {
-		return err
+	if f.Name != n.Name {
+		if err := r.clearFolderName(n.Name); err != nil {
+			return err
+		}
+		f.Name = n.Name
+		if err := r.emitFolder(f); err != nil {
+			return err
+		}
 	}
 	m, err := r.mailboxByID(f.Mailbox)
 	if err != nil || m == nil || m.Name == n.Mailbox {
 		return err
 	}
+	if err := r.clearMailboxName(n.Mailbox); err != nil {
+		return err
+	}
+	return r.renameMailbox(m, n.Mailbox)
+}
+
+func (r *recorder) renameMailbox(m *mailboxFact, name string) error {
 	delete(r.boxes, m.Name)
-	m.Name = n.Mailbox
-	r.boxes[m.Name] = m
-	return r.emit(fact{Mailbox: m})
+	m.Name = name
+	r.boxes[name] = m
+	emitted := *m
+	return r.emit(fact{Mailbox: &emitted})
+}
+
+func (r *recorder) clearFolderName(name string) error {
+	id, err := r.folderByName(name)
+	if err != nil || id == 0 {
+		return err
+	}
+	f, err := r.folder(id)
+	if err != nil {
+		return err
+	}
+	f.Name, err = r.unusedName(name, func(s string) (bool, error) { id, err := r.folderByName(s); return id != 0, err })
+	if err != nil {
+		return err
+	}
+	return r.emitFolder(f)
+}
+
+func (r *recorder) clearMailboxName(name string) error {
+	m, err := r.mailboxByName(name)
+	if err != nil || m == nil {
+		return err
+	}
+	aside, err := r.unusedName(name, func(s string) (bool, error) { m, err := r.mailboxByName(s); return m != nil, err })
+	if err != nil {
+		return err
+	}
+	return r.renameMailbox(m, aside)
+}
+
+// unusedName adds the date, and a number if need be.
+func (r *recorder) unusedName(name string, used func(string) (bool, error)) (string, error) {
+	base := name + " (until " + r.now.UTC().Format(time.DateOnly) + ")"
+	for n, candidate := 2, base; ; n++ {
+		taken, err := used(candidate)
+		if err != nil || !taken {
+			return candidate, err
+		}
+		candidate = fmt.Sprintf("%s %d", base, n)
+	}
+}
+
+// folderByName returns 0 when the account has no folder of that name.
+func (r *recorder) folderByName(name string) (FolderID, error) {
+	var id FolderID
+	err := r.row("SELECT id FROM folder WHERE account_id = ? AND name = ?", r.account.ID, name).Scan(&id)
+	if noRows(err) {
+		return 0, nil
+	}
+	return id, err
 }
 
 // renumber notes a folder's UIDVALIDITY. What an earlier pass completed says nothing about the new numbers.
@@ -331,6 +437,9 @@ func (r *recorder) renumber(n Renumbering) error {
 	}
 	f.Current = n.UIDValidity
 	if err := r.emit(fact{Renumber: &renumberFact{Folder: n.Folder, Validity: n.UIDValidity}}); err != nil {
+		return err
+	}
+	if err := r.fillAll("hole WHERE folder_id = ? AND validity <> ?", n.Folder, n.UIDValidity); err != nil {
 		return err
 	}
 	return r.state(FolderResult{Folder: n.Folder})
@@ -422,13 +531,4 @@ func (r *recorder) loadMailbox(condition string, args ...any) (*mailboxFact, err
 	}
 	r.boxes[m.Name] = m
 	return m, nil
-}
-
-// mailboxNames returns the name of a mailbox in a list, which is empty when there is none.
-func (r *recorder) mailboxNames(id MailboxID) ([]string, error) {
-	m, err := r.mailboxByID(id)
-	if err != nil || m == nil {
-		return []string{}, err
-	}
-	return []string{m.Name}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -32,6 +33,7 @@ type Writer struct {
 	rw     *sqlx.DB   // one connection
 	broken error      // the journal is ahead of the database; only opening again mends that
 	closed sync.Once
+	ended  atomic.Bool
 }
 
 // OpenWriter opens the archive at dir for writing, and creates it when dir does not exist or is an empty folder. It finishes what an interrupted Writer
@@ -77,7 +79,7 @@ func (w *Writer) open(dir string, fresh bool) error {
 	if err := checkWritable(filepath.Join(dir, databaseFile)); err != nil {
 		return fmt.Errorf("open archive %q for writing: %w", dir, err)
 	}
-	rw, err := connect(filepath.Join(dir, databaseFile), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(0)")
+	rw, err := connect(filepath.Join(dir, databaseFile), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(0)", "journal_size_limit(67108864)")
 	if err != nil {
 		return fmt.Errorf("open archive %q: %w", dir, err)
 	}
@@ -117,7 +119,7 @@ func recoverJournal(dir string, db *sqlx.DB) (*journal, error) {
 		return nil, err
 	}
 	j.end = end
-	return j, j.cut()
+	return j, j.cut(filepath.Join(dir, quarantineDir))
 }
 
 // Close gives up the lock. Messages put and not recorded are forgotten. Further calls do nothing.
@@ -131,6 +133,7 @@ func (w *Writer) close() error {
 	w.mu.Lock() // a batch under way ends first
 	defer w.mu.Unlock()
 	w.broken = errClosed
+	w.ended.Store(true)
 	var errs []error
 	if w.Reader != nil {
 		errs = append(errs, w.Reader.Close())
@@ -150,6 +153,9 @@ func (w *Writer) close() error {
 // Put copies a message into the archive, byte for byte (A4), and returns its Ref and its size in bytes. The message counts as kept once a batch that names
 // the Ref is recorded; until then a crash loses it. Equal messages are kept once.
 func (w *Writer) Put(r io.Reader) (Ref, int64, error) {
+	if w.ended.Load() {
+		return Ref{}, 0, errClosed
+	}
 	ref, size, err := w.store.put(r)
 	if err != nil {
 		return Ref{}, 0, fmt.Errorf("store a message in %q: %w", w.dir, noSpace(err))
@@ -167,6 +173,8 @@ func (w *Writer) EnsureAccount(ctx context.Context, name string, kind Kind) (Acc
 		return known, err
 	}
 	var made Account
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	_, err = w.record(ctx, func(r *recorder) error {
 		made = Account{Name: name, Kind: kind}
 		if err := r.row("SELECT coalesce(max(id), 0) + 1 FROM account").Scan(&made.ID); err != nil {
@@ -181,17 +189,20 @@ func (w *Writer) EnsureAccount(ctx context.Context, name string, kind Kind) (Acc
 }
 
 // Record makes a batch durable and visible to readers, as a whole or not at all. When it returns nil, the batch survives kill -9 and a power cut.
+// Cancelling ctx ends it between two steps with nothing recorded.
 func (w *Writer) Record(ctx context.Context, b Batch) (Recorded, error) {
-	var refs []Ref
-	for _, c := range b.Copies {
-		if !c.Ref.IsZero() {
-			refs = append(refs, c.Ref)
-		}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken != nil {
+		return Recorded{}, w.broken
 	}
-	files, bytes, err := w.store.settle(refs)
+	files, bytes, err := w.store.settle(b.refs())
 	if err != nil {
-		return Recorded{}, fmt.Errorf("put messages in place in %q: %w", w.dir, noSpace(err))
+		// What the kernel failed to write once it may report as written the next time, so these files cannot be trusted any more.
+		w.broken = fmt.Errorf("put messages in place in %q: %w", w.dir, noSpace(err))
+		return Recorded{}, w.broken
 	}
+	b = b.tidy()
 	done, err := w.record(ctx, func(r *recorder) error { return r.batch(&b) })
 	if err != nil {
 		return Recorded{}, err
@@ -200,35 +211,54 @@ func (w *Writer) Record(ctx context.Context, b Batch) (Recorded, error) {
 	return done, nil
 }
 
-// record runs f, which emits facts, and commits them in the order of A8.
+// refs lists the messages that a batch needs.
+func (b *Batch) refs() []Ref {
+	var refs []Ref
+	for _, c := range b.Copies {
+		if !c.Ref.IsZero() {
+			refs = append(refs, c.Ref)
+		}
+	}
+	return refs
+}
+
+// record runs f, which emits facts, and commits them in the order of A8. The caller holds w.mu.
 func (w *Writer) record(ctx context.Context, f func(*recorder) error) (Recorded, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.broken != nil {
 		return Recorded{}, w.broken
 	}
-	a, err := newApplier(ctx, w.rw)
+	r, err := w.work(ctx, f)
 	if err != nil {
 		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, noSpace(err))
 	}
-	defer a.rollback()
-	now := time.Now()
-	r := &recorder{applier: a, store: w.store, now: now, next: make(map[MailboxID]UID), boxes: make(map[string]*mailboxFact), folders: make(map[FolderID]*Folder)}
-	if err := f(r); err != nil {
-		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, noSpace(err))
-	}
+	defer r.rollback()
 	if len(r.facts) == 0 {
 		return Recorded{}, nil
 	}
-	if err := w.journal.append(r.facts, a.seq, now); err != nil {
+	if err := w.journal.append(r.facts, r.seq, r.now); err != nil {
 		return Recorded{}, fmt.Errorf("record a batch in %q: %w", w.dir, noSpace(err))
 	}
-	if err := a.commit(w.journal.end); err != nil {
+	if err := r.commit(w.journal.end); err != nil {
 		w.broken = fmt.Errorf("record a batch in %q: it is in the journal and could not be put into %s; it will be when the archive is opened again: %w", w.dir, databaseFile, noSpace(err))
 		return Recorded{}, w.broken
 	}
-	r.done.ModSeq = a.seq
+	r.done.ModSeq = r.seq
 	return r.done, nil
+}
+
+// work runs f in a transaction, which the caller commits or rolls back; after an error it is rolled back already. The transaction does not end with ctx: between
+// the journal and the commit nothing may interrupt it.
+func (w *Writer) work(ctx context.Context, f func(*recorder) error) (*recorder, error) {
+	a, err := newApplier(context.WithoutCancel(ctx), w.rw)
+	if err != nil {
+		return nil, err
+	}
+	r := &recorder{applier: a, ctx: ctx, store: w.store, now: time.Now(), next: make(map[MailboxID]UID), boxes: make(map[string]*mailboxFact), folders: make(map[FolderID]*Folder)}
+	if err := f(r); err != nil {
+		a.rollback()
+		return nil, err
+	}
+	return r, nil
 }
 
 // noSpace adds ErrDiskFull to an error that means it.

@@ -19,7 +19,7 @@ func (c *conn) rewrite(p []byte) []byte {
 		return []byte("* OK [CAPABILITY " + c.capabilities() + "] mailkeep, an archive of mail\r\n")
 	case cmd.saveOnly && bytes.HasPrefix(p, []byte("* ESEARCH ")): // RFC 5182 section 2.1
 		return nil
-	case c.session.utf8() && hasMailbox(p):
+	case hasMailbox(p) && c.session.utf8():
 		// The library writes a mailbox name's & as &- also where names are plain UTF-8 (RFC 9051 section 5.1).
 		return bytes.ReplaceAll(p, []byte("&-"), []byte("&"))
 	}

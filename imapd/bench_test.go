@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"mailkeep/archive"
 )
@@ -31,22 +32,35 @@ func benchServer(b *testing.B) (addr string, total int64) {
 	return serve(b, s.w.Reader, testOptions()), total
 }
 
-// benchFetch measures a FETCH of the whole mailbox on one connection; ns/msg is what counts.
-func benchFetch(b *testing.B, command string) {
+// BenchmarkServer measures commands about a whole mailbox on one connection; ns/msg is what counts.
+func BenchmarkServer(b *testing.B) {
 	addr, total := benchServer(b)
-	c := login(b, addr)
-	c.ok("SELECT INBOX")
-	c.ok("UID FETCH 1 (FLAGS)")
-	if strings.Contains(command, "BODY.PEEK[]") {
-		b.SetBytes(total)
+	for _, bench := range []struct{ name, command string }{
+		{"flags", "UID FETCH 1:* (FLAGS)"},
+		{"headers", "UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To Received)])"},
+		{"structure", "UID FETCH 1:* (ENVELOPE BODYSTRUCTURE)"},
+		{"bodies", "UID FETCH 1:* (UID RFC822.SIZE BODY.PEEK[])"},
+		{"search-flags", "UID SEARCH UNSEEN"},
+		{"search-subject", "UID SEARCH SUBJECT 19999"},
+		{"search-body", "UID SEARCH BODY nowhere"},
+		{"select", "SELECT INBOX"},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			c := login(b, addr)
+			c.conn.SetDeadline(time.Now().Add(10 * time.Minute))
+			c.ok("SELECT INBOX")
+			c.ok("UID FETCH 1 (FLAGS)")
+			if bench.name == "bodies" {
+				b.SetBytes(total)
+			}
+			for i := 0; b.Loop(); i++ {
+				tag := fmt.Sprintf("x%d", i)
+				c.send(tag + " " + bench.command + "\r\n")
+				discardUntil(b, c.r, tag)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchMessages, "ns/msg")
+		})
 	}
-	b.ResetTimer()
-	for i := range b.N {
-		tag := fmt.Sprintf("x%d", i)
-		c.send(tag + " " + command + "\r\n")
-		discardUntil(b, c.r, tag)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchMessages, "ns/msg")
 }
 
 // discardUntil reads up to a tagged response.
@@ -68,31 +82,5 @@ func discardUntil(b *testing.B, r *bufio.Reader, tag string) {
 				b.Fatal(err)
 			}
 		}
-	}
-}
-
-func BenchmarkFetchFlags(b *testing.B) { benchFetch(b, "UID FETCH 1:* (FLAGS)") }
-
-func BenchmarkFetchHeaderList(b *testing.B) {
-	benchFetch(b, "UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To Received)])")
-}
-
-func BenchmarkFetchStructure(b *testing.B) { benchFetch(b, "UID FETCH 1:* (ENVELOPE BODYSTRUCTURE)") }
-
-func BenchmarkFetchBodies(b *testing.B) {
-	benchFetch(b, "UID FETCH 1:* (UID RFC822.SIZE BODY.PEEK[])")
-}
-
-func BenchmarkSelect(b *testing.B) {
-	addr, _ := benchServer(b)
-	c := login(b, addr)
-	for b.Loop() {
-		c.ok("SELECT INBOX")
-	}
-}
-
-func BenchmarkSearch(b *testing.B) {
-	for _, key := range []string{"UNSEEN", "SUBJECT 19999", "BODY nowhere"} {
-		b.Run(strings.Fields(key)[0], func(b *testing.B) { benchFetch(b, "UID SEARCH "+key) })
 	}
 }

@@ -22,6 +22,7 @@ type changes struct {
 	waitMu  sync.Mutex
 	waiters map[chan struct{}]struct{}
 	stop    context.CancelFunc // of the poller; nil when it does not run
+	ended   bool               // no poller may start any more
 	poller  sync.WaitGroup
 }
 
@@ -32,7 +33,8 @@ func (c *changes) init(s *Server) {
 
 // wait returns when the poller has ended; the server's context must have.
 func (c *changes) wait() {
-	c.waitMu.Lock() // no poller starts from here on
+	c.waitMu.Lock()
+	c.ended = true
 	c.waitMu.Unlock()
 	c.poller.Wait()
 }
@@ -79,7 +81,7 @@ func (c *changes) subscribe() chan struct{} {
 	c.waitMu.Lock()
 	defer c.waitMu.Unlock()
 	c.waiters[w] = struct{}{}
-	if c.stop == nil && c.srv.ctx.Err() == nil {
+	if c.stop == nil && !c.ended {
 		ctx, cancel := context.WithCancel(c.srv.ctx)
 		c.stop = cancel
 		c.poller.Add(1)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -201,5 +202,29 @@ func TestLargeMessageIsStreamed(t *testing.T) {
 		if !strings.Contains(got, fmt.Sprintf("{%d}\r\n%s BODY[HEADER.FIELDS (Subject)] {18}\r\nSubject: large\r\n\r\n)\r\n* 2 FETCH (UID 2 ", len(want), want)) {
 			t.Errorf("%s: wrong answer of %d bytes", item, len(got))
 		}
+	}
+}
+
+// Large messages do not pass through memory.
+func TestStreamingTakesNoMemory(t *testing.T) {
+	s := newArchive(t)
+	const size = 64 << 20
+	s.add("Subject: x\r\n\r\n"+strings.Repeat("0123456789abcdef", size/16), "INBOX")
+	c := login(t, serve(t, s.w.Reader, testOptions()))
+	c.ok("SELECT INBOX")
+	buffer := make([]byte, 64<<10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c.send("a FETCH 1 BODY[]\r\n")
+	for read := 0; read < size; {
+		n, err := c.r.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += n
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
+		t.Errorf("%d bytes were allocated to send %d", got, size)
 	}
 }

@@ -61,13 +61,13 @@ var testDate = time.Date(2021, 3, 4, 5, 6, 7, 0, time.FixedZone("", 2*3600))
 // copyOf puts a message and returns what to record of it.
 func (s *mailSource) copyOf(body, boxes string, flags ...string) archive.Copy {
 	s.t.Helper()
-	ref, size, err := s.w.Put(strings.NewReader(body))
+	ref, _, err := s.w.Put(strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.uid++
 	return archive.Copy{
-		Folder: s.folder, UID: s.uid, Ref: ref, Size: size, SourceID: strconv.Itoa(1000 + int(s.uid)), Date: testDate,
+		Folder: s.folder, UID: s.uid, Ref: ref, SourceID: strconv.Itoa(1000 + int(s.uid)), Date: testDate,
 		Flags: flags, Mailboxes: strings.Split(boxes, ","),
 	}
 }

@@ -132,21 +132,25 @@ func TestSearchIsAborted(t *testing.T) {
 	}
 	ln := listen(t)
 	server := serveOn(t, s.w.Reader, testOptions(), ln)
-	c := login(t, ln.Addr().String())
-	c.ok("SELECT INBOX")
-	start := time.Now()
-	c.ok("SEARCH BODY nowhere")
-	whole := time.Since(start)
-	c.send("a SEARCH BODY nowhere\r\n")
-	time.Sleep(whole / 20)
-	start = time.Now()
-	c.conn.Close()
-	for server.gate.count() > 0 {
-		time.Sleep(time.Millisecond)
+	var whole, took time.Duration
+	for range 3 { // the machine may be busy with something else just then
+		c := login(t, ln.Addr().String())
+		c.ok("SELECT INBOX")
+		start := time.Now()
+		c.ok("SEARCH BODY nowhere")
+		whole = time.Since(start)
+		c.send("a SEARCH BODY nowhere\r\n")
+		time.Sleep(whole / 20)
+		start = time.Now()
+		c.conn.Close()
+		for server.gate.count() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		if took = time.Since(start); took < whole/2 {
+			return
+		}
 	}
-	if took := time.Since(start); took > whole/2 {
-		t.Errorf("a search that takes %v went on for %v after its client had gone", whole, took)
-	}
+	t.Errorf("a search that takes %v went on for %v after its client had gone", whole, took)
 }
 
 // A client that has sent all its commands may close its sending side and still read the answers.

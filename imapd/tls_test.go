@@ -118,6 +118,24 @@ func TestImplicitTLS(t *testing.T) {
 	c.ok("NOOP")
 }
 
+func TestImplicitTLSWithoutHandshake(t *testing.T) {
+	s := newArchive(t)
+	ln := listen(t)
+	o := testOptions()
+	o.Limits.LoginTimeout = 200 * time.Millisecond
+	config, _ := certificate(t)
+	serveOn(t, s.w.Reader, o, tls.NewListener(ln, config))
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if b, err := io.ReadAll(conn); err != nil {
+		t.Errorf("connection not closed: %q, %v", b, err)
+	}
+}
+
 func TestStartTLSWithoutHandshake(t *testing.T) {
 	s := newArchive(t)
 	ln := listen(t)

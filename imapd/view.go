@@ -63,16 +63,16 @@ type position struct {
 // emptyInbox is the row of an INBOX that no account has.
 var emptyInbox = archive.Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1}
 
-func (v *views) init(r *archive.Reader) {
-	v.reader = r
-	v.byID = make(map[archive.MailboxID]*view)
+func (vs *views) init(r *archive.Reader) {
+	vs.reader = r
+	vs.byID = make(map[archive.MailboxID]*view)
 }
 
-func (v *views) row(ctx context.Context, id archive.MailboxID) (archive.Mailbox, error) {
+func (vs *views) row(ctx context.Context, id archive.MailboxID) (archive.Mailbox, error) {
 	if id == 0 {
 		return emptyInbox, nil
 	}
-	return v.reader.Mailbox(ctx, id)
+	return vs.reader.Mailbox(ctx, id)
 }
 
 // open returns a position in a mailbox as it is now. The caller closes it.

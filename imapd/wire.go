@@ -39,7 +39,6 @@ type conn struct {
 	waiting bool       // the library's goroutine waits for the client, so that nobody else will send out
 	failed  error      // of the first write that did not succeed
 	over    bool       // BYE has been said
-	closed  bool
 }
 
 const (
@@ -61,6 +60,7 @@ func newConn(srv *Server, raw net.Conn) *conn {
 	}
 	ip := net.ParseIP(host)
 	c.addr, c.local = host, ip == nil || ip.IsLoopback()
+	raw.SetReadDeadline(c.accepted.Add(srv.options.Limits.LoginTimeout)) // for the handshake that the first write to a TLS connection makes
 	return c
 }
 
@@ -233,13 +233,10 @@ func (c *conn) ended() bool {
 	return c.over
 }
 
-// Close implements [net.Conn] for the library. It sends what was collected.
+// Close implements [net.Conn] for the library. It sends what was collected, unless the server is stopping: then nobody waits for a slow client.
 func (c *conn) Close() error {
-	if c.mu.TryLock() { // else a write is stuck, which closing ends
-		if !c.closed {
-			c.closed = true
-			c.flush()
-		}
+	if c.srv.ctx.Err() == nil && c.mu.TryLock() { // else a write is stuck, which closing ends
+		c.flush()
 		c.mu.Unlock()
 	}
 	return c.base.Close()
@@ -254,7 +251,7 @@ func (c *conn) shutDown() {
 		}
 		c.mu.Unlock()
 	}
-	c.Close()
+	c.base.Close()
 }
 
 // LocalAddr implements [net.Conn].

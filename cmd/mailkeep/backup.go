@@ -76,7 +76,7 @@ func (c *Config) pick(names []string) ([]Account, error) {
 
 // backupAll backs up one account after the other. A failure of one does not keep the others from their turn, unless it is the archive's.
 func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o backupOptions) (err error) {
-	w, err := archive.OpenWriter(dir)
+	w, err := openWriter(dir)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,8 @@ func (a *app) finish(ctx context.Context, w *archive.Writer, r *accountResult, s
 			r.holes = totals.Holes
 		}
 	}
-	if err := noteRun(w.Dir(), r.account, lastRun{Started: started, Finished: time.Now(), New: r.NewItems, Bytes: r.Bytes, Result: r.verdict()}); err != nil {
+	err := noteRun(w.Dir(), r.account, lastRun{Started: started, Finished: time.Now(), New: r.NewItems, Bytes: r.Bytes, Result: r.verdict()})
+	if err != nil && r.err == nil { // a full disk is told once
 		a.log.Warn("the time of this run is not noted", "error", err)
 	}
 	a.report(r)

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestExampleConfig(t *testing.T) {
@@ -159,7 +160,11 @@ func FuzzParseConfig(f *testing.F) {
 		if len(text) > 10_000 {
 			return
 		}
+		started := time.Now()
 		c, err := parseConfig("f", text)
+		if took := time.Since(started); took > 5*time.Second {
+			t.Errorf("took %s", took)
+		}
 		if err == nil {
 			if len(c.Archive) == 0 || c.Serve.IMAP == "" {
 				t.Errorf("incomplete: %+v", c)

@@ -124,7 +124,7 @@ func newDemoSource() (*demoSource, error) {
 }
 
 func (a *app) demoBackup(ctx context.Context, dir string, acct *Account, password string) (err error) {
-	w, err := archive.OpenWriter(dir)
+	w, err := openWriter(dir)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -91,7 +92,7 @@ func message(ctx context.Context, err error) string {
 	case errors.Is(err, archive.ErrNotArchive):
 		return err.Error() + "; name an empty or new folder with --archive or archive.path"
 	case isDiskFull(err):
-		return err.Error() + "; make room on that disk and run the command again: nothing recorded so far is lost"
+		return "the disk" + diskOf(err) + " is full; free some space and run the command again: nothing recorded so far is lost"
 	case isDamage(err):
 		return err.Error() + "; copy the folder before trying anything else"
 	}
@@ -107,6 +108,15 @@ func isDamage(err error) bool {
 func isDiskFull(err error) bool {
 	return isErrno(err, syscall.ENOSPC, 112) || isErrno(err, syscall.EDQUOT, 1295) || isErrno(err, syscall.EFBIG, 223) ||
 		err != nil && strings.Contains(err.Error(), "database or disk is full")
+}
+
+// diskOf names the file that could not grow, if the error does.
+func diskOf(err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return fmt.Sprintf(" with %q", at.Path)
+	}
+	return ""
 }
 
 // isErrno tells whether err is a system's error: unix by its POSIX name, or windows by its number there, which Go does not translate.
@@ -229,9 +239,17 @@ func (a *app) readArchive() (*archive.Reader, error) {
 func openArchive(dir string) (*archive.Reader, error) {
 	r, err := archive.Open(filepath.Clean(dir))
 	if errors.Is(err, archive.ErrNotFound) {
-		return nil, fmt.Errorf("%w; run \"mailkeep backup\" first, or name another folder with --archive", err)
+		return nil, fmt.Errorf("there is no archive in %q yet; run \"mailkeep backup\" first, or name another folder with --archive", dir)
 	}
 	return r, err
+}
+
+func openWriter(dir string) (*archive.Writer, error) {
+	w, err := archive.OpenWriter(filepath.Clean(dir))
+	if errors.Is(err, archive.ErrLocked) {
+		return nil, fmt.Errorf("archive %q: %w; wait until that has finished, or end it", dir, archive.ErrLocked)
+	}
+	return w, err
 }
 
 // say prints to the standard error what is neither a result nor an error.

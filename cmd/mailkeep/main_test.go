@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
-			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk,
+			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
 			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears,
 		},
 		Condition: func(cond string) (bool, error) {
@@ -326,6 +326,11 @@ func cmdFullDisk(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).Run())
 	ts.Defer(func() { exec.Command("umount", dir).Run() })
+}
+
+// enlarge FOLDER: the file system gets more room.
+func cmdEnlarge(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(exec.Command("mount", "-o", "remount,size=50m", ts.MkAbs(args[0])).Run())
 }
 
 // cert FILE HOST [expired]: makes a certificate with its key, in one PEM file.

@@ -70,7 +70,7 @@ func (a *app) run(ctx context.Context, every time.Duration, o backupOptions) (er
 
 // ensureArchive makes an empty archive when there is none, so that it can be served while the first backup runs.
 func ensureArchive(dir string) error {
-	w, err := archive.OpenWriter(dir)
+	w, err := openWriter(dir)
 	if errors.Is(err, archive.ErrLocked) {
 		return nil // somebody is filling it
 	}
