@@ -203,7 +203,7 @@ func (w *worker) deliver(j *job, a arrived) {
 }
 
 func (w *worker) land(p *piece, a arrived) {
-	p.copy.Ref, p.copy.Size = a.ref, a.size
+	p.copy.Ref = a.ref
 	if p.copy.Fingerprint.IsZero() {
 		p.copy.Fingerprint = a.fingerprint
 	}

@@ -67,10 +67,13 @@ func (s *Session) fetchMeta(set uidSet, w wants, since uint64, f func(*meta) err
 	cmd := s.Client.Fetch(set.imap(), w.options(since))
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		m, err := readMeta(msg, w)
-		if err == nil && m.uid != 0 {
-			err = f(m)
-		}
 		if err != nil {
+			return s.broken(err)
+		}
+		if m.uid == 0 {
+			continue
+		}
+		if err := f(m); err != nil {
 			s.cut(cmd)
 			return err
 		}
@@ -176,6 +179,13 @@ type putter interface {
 	Put(io.Reader) (archive.Ref, int64, error)
 }
 
+// broken ends the connection after a literal could not be read to its end. The rest of the answer must not be touched: the client's reader takes the error for the end
+// of the literal and is at work on the same buffer again.
+func (s *Session) broken(err error) error {
+	_ = s.conn.Close()
+	return err
+}
+
 // cut ends the connection while an answer is being read. What has arrived of it must be taken, or the client's reader waits for ever.
 func (s *Session) cut(cmd *imapclient.FetchCommand) {
 	_ = s.conn.Close()
@@ -193,9 +203,12 @@ func (s *Session) startBodies(set uidSet) *imapclient.FetchCommand {
 func (s *Session) readBodies(cmd *imapclient.FetchCommand, to putter, f func(arrived)) error {
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		one, err := readBody(msg, to)
-		if err != nil {
+		if errors.Is(err, ErrArchive) {
 			s.cut(cmd)
 			return err
+		}
+		if err != nil {
+			return s.broken(err)
 		}
 		if one.uid != 0 && !one.ref.IsZero() {
 			f(one)
@@ -249,6 +262,9 @@ type bodyReader struct {
 }
 
 func (b *bodyReader) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
 	n, err := b.r.Read(p)
 	b.want -= int64(n)
 	b.sniff(p[:n])

@@ -57,7 +57,7 @@ func set[T comparable](value *T, standard T) {
 	}
 }
 
-// Progress watches a run. Its methods may be called from several goroutines and must return quickly.
+// Progress watches a run. Its methods are called from several goroutines, Update by one at a time, and must return quickly.
 type Progress interface {
 	// Update says how far the run is. It is called at every step and after every message.
 	Update(Status)

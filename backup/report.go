@@ -20,13 +20,12 @@ type report struct {
 
 func newReport(p Progress) *report { return &report{watcher: p} }
 
-// update changes the status and shows it.
+// update changes the status and shows it, under the lock so that the watcher sees the changes in their order.
 func (r *report) update(f func(*Status)) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	f(&r.status)
-	now := r.status
-	r.mu.Unlock()
-	r.watcher.Update(now)
+	r.watcher.Update(r.status)
 }
 
 func (r *report) phase(p Phase, mailbox string) {

@@ -171,6 +171,7 @@ func (s *Session) Authenticate(mechanism sasl.Client) error {
 }
 
 // Close closes the connection without a LOGOUT.
+
 func (s *Session) Close() error {
 	return s.Client.Close()
 }

@@ -59,13 +59,6 @@ func (s uidSet) count() int64 {
 	return n
 }
 
-func (s uidSet) highest() uint32 {
-	if len(s) == 0 {
-		return 0
-	}
-	return s[len(s)-1].hi
-}
-
 // minus returns the UIDs of s that are not in t.
 func (s uidSet) minus(t uidSet) uidSet {
 	var out uidSet

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -220,17 +221,12 @@ func TestFaults(t *testing.T) {
 // A message over which the connection always breaks does not keep the others from being backed up.
 func TestPoison(t *testing.T) {
 	r := newRig(t, gmailsim.Options{Generic: &gmailsim.Generic{Delimiter: "/"}})
-	var poison gmailsim.MsgID
 	for i := range 30 {
-		id := r.appendTo("INBOX", mail(i))
-		if i == 12 {
-			poison = id
-		}
+		r.appendTo("INBOX", mail(i))
 	}
 	big := mail(1000)
 	big.Body = append(big.Body, strings.Repeat("x", 5000)...)
 	r.appendTo("INBOX", big)
-	_ = poison
 	r.srv.AddFault(gmailsim.Fault{Name: "poison", When: gmailsim.When{Command: "UID FETCH", Contains: "BODY.PEEK[]"}, Do: gmailsim.Action{CloseMidLiteral: 3000}, Times: -1})
 	sum := r.run()
 	if sum.Holes != 1 || sum.NewMessages != 30 {
@@ -292,7 +288,7 @@ func TestInterrupted(t *testing.T) {
 	for _, generic := range []*gmailsim.Generic{nil, {Delimiter: "/", Condstore: true, ListStatus: true}, {Delimiter: "/", Bare: true}} {
 		t.Run(fmt.Sprint(generic), func(t *testing.T) {
 			r := newRig(t, gmailsim.Options{Generic: generic})
-			const n = 1500
+			const n = 400
 			for i := range n {
 				if generic == nil {
 					r.deliver(labelled(i, `\Inbox`, fmt.Sprint("label ", i%7)))
@@ -300,12 +296,12 @@ func TestInterrupted(t *testing.T) {
 					r.appendTo("INBOX", mail(i))
 				}
 			}
-			r.o.BatchMessages = 50
+			r.o.BatchMessages = 20
 			rng := rand.New(rand.NewPCG(1, 2))
 			interruptions := 0
 			for {
 				r.srv.ResetCounters()
-				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(5+rng.IntN(60))*time.Millisecond)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(5+rng.IntN(60)+10*interruptions)*time.Millisecond)
 				start := time.Now()
 				sum, err := backup.Run(ctx, r.w, r.o)
 				cancel()
@@ -397,7 +393,15 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-type watcher struct{ last backup.Status }
+type watcher struct {
+	mu   sync.Mutex
+	last backup.Status
+}
 
-func (w *watcher) Update(s backup.Status) { w.last = s }
-func (w *watcher) Warn(backup.Warning)    {}
+func (w *watcher) Update(s backup.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = s
+}
+
+func (w *watcher) Warn(backup.Warning) {}
