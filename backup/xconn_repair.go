@@ -19,12 +19,13 @@ const (
 	typeMailbox // its mailbox name may need repair
 )
 
-// responseTypes are the untagged responses without a number that the client (imapclient of go-imap v2 beta.8) knows.
+// responseTypes are the untagged responses without a number that the client (imapclient of go-imap v2 beta.8) knows. ID is left out on purpose: the client
+// gives up at a NIL value in it, keeps a false error from any other, and nobody here wants to know.
 var responseTypes = map[string]responseType{
 	"OK": typeStatus, "NO": typeStatus, "BAD": typeStatus, "BYE": typeStatus, "PREAUTH": typeStatus,
 	"FLAGS": typeFlags,
 	"LIST":  typeMailbox, "STATUS": typeMailbox,
-	"ID": typePlain, "CAPABILITY": typePlain, "ENABLED": typePlain, "NAMESPACE": typePlain,
+	"CAPABILITY": typePlain, "ENABLED": typePlain, "NAMESPACE": typePlain,
 	"SEARCH": typePlain, "ESEARCH": typePlain, "SORT": typePlain, "THREAD": typePlain,
 	"METADATA": typePlain, "QUOTA": typePlain, "QUOTAROOT": typePlain, "MYRIGHTS": typePlain, "ACL": typePlain,
 }

@@ -137,7 +137,7 @@ func testImaplib(t *testing.T, l login, mailbox string, want []mail, boxes int, 
 }
 
 // testNeomutt opens a mailbox in neomutt on a terminal, reads the first message, writes all messages out, limits the view by a search
-// that the server makes, tries to delete, goes to another mailbox through the list of them, and writes that out.
+// that the server makes, goes to another mailbox through the list of them, and writes that out; then it tries to delete.
 func testNeomutt(t *testing.T, l login, all account, mailbox, other, word string, hits []int) {
 	want := all[mailbox]
 	neomutt := need.Program(t, "neomutt", "neomutt")
@@ -159,14 +159,15 @@ func testNeomutt(t *testing.T, l login, all account, mailbox, other, word string
 		"<tag-pattern>~A<enter><tag-prefix><pipe-message>cat > " + file("all") + "<enter>",
 		"<untag-pattern>~A<enter><limit>=b " + word + "<enter><tag-pattern>~A<enter><tag-prefix><pipe-message>cat > " + file("found") + "<enter>",
 		"<untag-pattern>~A<enter><limit>~A<enter>",
-		"<delete-message>",
 		"<change-folder>?<toggle-mailboxes><search>" + other + "<enter><select-entry>",
 		"<tag-pattern>~A<enter><tag-prefix><pipe-message>cat > " + file("other") + "<enter>",
 		"<quit>",
 	}, "")
-	command := fmt.Sprintf("stty rows 60 cols 160; TERM=xterm LC_ALL=C.UTF-8 exec %s -n -F %s -f 'imap://%s/%s' -e 'push \"%s\"'",
-		neomutt, file("rc"), l.addr, dovecot.EncodeName(mailbox), push)
-	if _, err := client(t, 20*time.Second, script, "-q", "-f", "-e", "-c", command, file("screen")); err != nil {
+	command := func(push string) string {
+		return fmt.Sprintf("stty rows 60 cols 160; TERM=xterm LC_ALL=C.UTF-8 exec %s -n -F %s -f 'imap://%s/%s' -e 'push \"%s\"'",
+			neomutt, file("rc"), l.addr, dovecot.EncodeName(mailbox), push)
+	}
+	if _, err := client(t, time.Minute, script, "-q", "-f", "-e", "-c", command(push), file("screen")); err != nil {
 		screen, _ := os.ReadFile(file("screen"))
 		t.Fatalf("%v\n%q", err, tail(screen, 3000))
 	}
@@ -177,6 +178,33 @@ func testNeomutt(t *testing.T, l login, all account, mailbox, other, word string
 	comparePiped(t, file("all"), want)
 	comparePiped(t, file("other"), all[other])
 	comparePiped(t, file("found"), found)
+	// The refusal makes neomutt forget the keys pushed after it, so that it has to be ended from outside.
+	waitForScreen(t, "read-only", file("refusal"), script, "-q", "-f", "-c", command("<delete-message>"), file("refusal"))
+}
+
+// waitForScreen runs a program until the file that records its screen shows a text, and then ends it.
+func waitForScreen(t *testing.T, text, screen, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	seen := false
+	for !seen && ctx.Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+		raw, _ := os.ReadFile(screen)
+		seen = bytes.Contains(raw, []byte(text))
+	}
+	cancel()
+	cmd.Wait()
+	if !seen {
+		raw, _ := os.ReadFile(screen)
+		t.Errorf("the screen never shows %q:\n%q", text, tail(raw, 2000))
+	}
 }
 
 // tagsLine is the header line in which neomutt shows a message's keywords.

@@ -43,28 +43,26 @@ func gmailLabels(names []string) []string {
 	return out
 }
 
-// inFlight is the most messages whose download a killed run may lose: 500 of the batch that is being recorded, and on each of
-// three connections two requests of 100 whose messages arrived but wait for their turn; some more between the two.
-const inFlight = 1400
+// inFlight is the most messages whose download a killed run may lose: 500 of the batch that is being recorded, 500 of the next one, which fills
+// meanwhile, and on each of three connections two requests of 100.
+const inFlight = 500 + 500 + 3*2*100
 
 // A first backup is killed twenty times at random moments, each time by a signal that nothing can catch. The next run finishes it; no
 // invariant is broken; only what was in flight is downloaded again.
 func TestKilledBackups(t *testing.T) {
 	const kills, messages = 20, 3000
 	s, account := simulated(t, messages)
-	begin := time.Now()
 	calm := newKeeper(t, account)
 	run(t, calm, "backup")
-	whole := time.Since(begin)
 	want := served(t, serve(t, calm))
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	interrupted := 0
 	for i := range kills {
-		after := time.Duration(r.Int64N(int64(whole)))
-		t.Run(fmt.Sprintf("%d after %v", i, after.Round(time.Millisecond)), func(t *testing.T) {
+		after := r.IntN(messages + 1)
+		t.Run(fmt.Sprintf("%d after %d messages", i, after), func(t *testing.T) {
 			s.ResetCounters()
 			k := newKeeper(t, account)
-			if kill(t, k, after) {
+			if kill(t, s, k, after) {
 				interrupted++
 			}
 			run(t, k, "backup")
@@ -89,11 +87,12 @@ func TestKilledBackups(t *testing.T) {
 
 // One first backup is killed again and again, and still ends.
 func TestKilledAgainAndAgain(t *testing.T) {
-	_, account := simulated(t, 3000)
+	s, account := simulated(t, 3000)
 	k := newKeeper(t, account)
 	r := rand.New(rand.NewPCG(2, uint64(time.Now().UnixNano())))
 	for range 20 {
-		if !kill(t, k, time.Duration(r.Int64N(int64(400*time.Millisecond)))) {
+		s.ResetCounters()
+		if !kill(t, s, k, r.IntN(1000)) {
 			break // it has ended
 		}
 	}
@@ -103,8 +102,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 }
 
-// kill runs a backup and kills it after a while; false when it had ended by then.
-func kill(t *testing.T, k *program.Keeper, after time.Duration) bool {
+// kill runs a backup and kills it a moment after it has fetched so many bodies; false when it had ended by then.
+func kill(t *testing.T, s *gmailsim.Server, k *program.Keeper, bodies int) bool {
 	t.Helper()
 	var out bytes.Buffer
 	cmd := k.Command(t.Context(), "backup")
@@ -112,14 +111,24 @@ func kill(t *testing.T, k *program.Keeper, after time.Duration) bool {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(after)
-	cmd.Process.Kill()
-	err := cmd.Wait()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%v\n%s", err, &out)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var err error
+	for over := false; !over; {
+		select {
+		case err = <-ended:
+			over = true
+		case <-time.After(time.Millisecond):
+			if s.Counters().Bodies < bodies {
+				continue
+			}
+			time.Sleep(rand.N(30 * time.Millisecond))
+			cmd.Process.Kill()
+			err, over = <-ended, true
+		}
 	}
-	if code := cmd.ProcessState.ExitCode(); code > 0 {
-		t.Fatalf("backup ended with %d\n%s", code, &out)
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() > 0 {
+		t.Fatalf("backup: %v\n%s", err, &out)
 	}
 	return err != nil
 }

@@ -87,7 +87,7 @@ func (b *backups) round(ctx context.Context, i int) error {
 		names = names[:1]
 	}
 	for _, name := range names {
-		dir, err := b.folder(fmt.Sprintf("%d-%s", i, name))
+		dir, err := b.folder(fmt.Sprintf("%d %s", i, name))
 		if err != nil {
 			return err
 		}

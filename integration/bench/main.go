@@ -34,7 +34,7 @@ const usage = `usage: bench serve|backup [--scale small|full] [--json FILE]
   serve    mailkeep's IMAP server beside Dovecot with Maildir and with sdbox
   backup   mailkeep's backup beside mbsync, both reading from one Dovecot
 
-  --scale small   2,000 messages (serve), 1,000 (backup); under a minute (default)
+  --scale small   1,000 messages; under a minute (default)
   --scale full    20,000 messages of 31 KB, in 61 mailboxes
   --json FILE     also write the figures there
 `

@@ -16,7 +16,7 @@ const seed = 1
 // benchServe compares our IMAP server with Dovecot, each of them holding the same messages: first the account is
 // backed up from that Dovecot, then every scenario is run on all servers in turn.
 func benchServe(ctx context.Context, e *env) (err error) {
-	n, runs := 2000, 5
+	n, runs := 1000, 5
 	if e.full {
 		n = 20000
 	}
@@ -135,7 +135,7 @@ func (e *env) measure(s load.Scenario, ours *load.Target, peers []*load.Target, 
 			}
 		}
 		// The slow searches of a small run are certain enough after three rounds.
-		if !e.full && i >= 3 && time.Since(begin) > 4*time.Second {
+		if !e.full && i >= 3 && time.Since(begin) > 1500*time.Millisecond {
 			break
 		}
 	}

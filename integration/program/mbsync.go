@@ -24,8 +24,8 @@ SSLType None
 AuthMechs LOGIN
 
 MaildirStore near
-Path %s/
-Inbox %s/INBOX
+Path "%s/"
+Inbox "%s/INBOX"
 SubFolders Verbatim
 
 Channel all
