@@ -166,7 +166,7 @@ func (b *backups) rows(t *gen.Tally) {
 
 	b.row(b.first, "first backup, beside mbsync as it comes", "ms", wall, durable).AtLeast = 5
 	b.row(b.first, "first backup, beside mbsync without fsync (ours durable)", "ms", wall, careless).AtLeast = 2
-	b.row(b.first, "bytes from the server / distinct messages and headers", "x", down, durable).AtMost = 1.05
+	b.row(b.first, "bytes from the server / distinct messages and the headers of all copies", "x", down, durable).AtMost = 1.05
 	b.row(b.first, "bytes on disk / distinct messages", "x", store, durable).AtMost = 1.05
 	b.row(b.first, "peak memory", "MB", peak, durable).AtMost = 100
 	b.row(b.again, "second run, nothing changed", "ms", wall, durable, careless).AtMost = 1000

@@ -17,7 +17,7 @@ var ListFields = []string{"From", "To", "Cc", "Bcc", "Subject", "Date", "Message
 type Tally struct {
 	Messages  int
 	Bytes     int64            // of the distinct messages
-	Headers   int64            // bytes of their header blocks
+	Headers   int64            // bytes of the header blocks of all copies
 	Copies    int              // messages counted once in each mailbox
 	Mailboxes map[string]Total // by UTF-8 name
 	Searches  []Search         // over AllMail
@@ -64,7 +64,7 @@ func (t *Tally) Add(m Message) {
 	crc := uint64(crc32.Checksum(m.Raw, castagnoli))
 	t.Messages++
 	t.Bytes += int64(len(m.Raw))
-	t.Headers += m.header
+	t.Headers += m.header * int64(len(m.Mailboxes))
 	for _, name := range m.Mailboxes {
 		total := t.Mailboxes[name]
 		total.Messages++
