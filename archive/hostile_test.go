@@ -105,7 +105,7 @@ func TestCancelledBatchLeavesNothing(t *testing.T) {
 	for i := range uint32(200) {
 		b.Copies = append(b.Copies, archive.Copy{Folder: box, UID: i + 1, Ref: s.put(fmt.Sprint(i))})
 	}
-	for wait := time.Duration(0); ; wait += 200 * time.Microsecond {
+	for wait := time.Duration(0); ; wait += wait/4 + 200*time.Microsecond {
 		cancelled, cancel := context.WithTimeout(ctx, wait)
 		_, err := s.w.Record(cancelled, b)
 		cancel()
