@@ -20,10 +20,25 @@ func (c *conn) rewrite(p []byte) []byte {
 	case cmd.saveOnly && bytes.HasPrefix(p, []byte("* ESEARCH ")): // RFC 5182 section 2.1
 		return nil
 	case hasMailbox(p) && c.session.utf8():
-		// The library writes a mailbox name's & as &- also where names are plain UTF-8 (RFC 9051 section 5.1).
-		return bytes.ReplaceAll(p, []byte("&-"), []byte("&"))
+		return plainAmpersands(p)
 	}
 	return p
+}
+
+// plainAmpersands undoes the library's way of writing a mailbox name's & as &- also where names are plain UTF-8 (RFC 9051 section 5.1). A name that is a literal, because
+// there is a line end in it, gets another length.
+func plainAmpersands(p []byte) []byte {
+	head, name, found := bytes.Cut(p, []byte("}\r\n"))
+	size, _, isLiteral := literalAt(append(bytes.Clone(head), '}'))
+	if !found || !isLiteral {
+		return bytes.ReplaceAll(p, []byte("&-"), []byte("&"))
+	}
+	if size > int64(len(name)) {
+		return p // too long to be here as a whole
+	}
+	plain := bytes.ReplaceAll(name[:size], []byte("&-"), []byte("&"))
+	out := appendLiteralSize(bytes.Clone(head[:bytes.LastIndexByte(head, '{')]), "", int64(len(plain)))
+	return append(append(out, plain...), name[size:]...)
 }
 
 func hasMailbox(p []byte) bool {
@@ -43,6 +58,9 @@ func (c *conn) rewriteTagged(p []byte) []byte {
 		case cmd.name == "LIST" || cmd.name == "LSUB":
 			return []byte(cmd.tag + " OK " + cmd.name + " completed, no name is like this\r\n")
 		case takesMailbox(cmd.name):
+			if cmd.selecting || cmd.name == "EXAMINE" {
+				c.session.Unselect() // as when the name is well formed (RFC 9051 section 6.3.2)
+			}
 			return []byte(cmd.tag + " NO [NONEXISTENT] there is no such mailbox\r\n")
 		}
 		return []byte(cmd.tag + " BAD [CLIENTBUG] an argument is malformed\r\n")

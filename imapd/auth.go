@@ -48,7 +48,13 @@ func (o *Options) login(user, password string) *Login {
 
 // Login implements LOGIN and AUTHENTICATE PLAIN (RFC 9051 section 6.2).
 func (s *session) Login(user, password string) error {
+	select {
+	case s.srv.gate.checks <- struct{}{}:
+	case <-s.ctx().Done():
+		return s.translate(s.ctx().Err())
+	}
 	l := s.srv.options.login(user, password)
+	<-s.srv.gate.checks
 	if l != nil {
 		s.srv.gate.succeeded(s.conn.addr)
 		s.mu.Lock()

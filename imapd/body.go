@@ -81,6 +81,9 @@ func (b *bodies) parse(ref archive.Ref, data []byte) *structure {
 	if el := b.known[ref]; el != nil {
 		return el.Value.(*structure)
 	}
+	if st.cost > structureBytes/4 {
+		return st // not at the cost of all the others
+	}
 	b.known[ref] = b.used.PushFront(st)
 	b.bytes += st.cost
 	for b.bytes > structureBytes {
@@ -96,11 +99,12 @@ func (b *bodies) parse(ref archive.Ref, data []byte) *structure {
 type source struct {
 	bodies *bodies
 	entry  *archive.Entry
-	file   *os.File // nil until needed
-	head   []byte   // its first bytes, in a buffer that is used again for the next message; valid when file is open
-	header int64    // length of the header with its empty line; 0: not known
-	whole  []byte   // the message when it had to be read as a whole
-	held   int64    // bytes of bodies.memory that are taken for whole
+	file   *os.File   // nil until needed
+	head   []byte     // its first bytes, in a buffer that is used again for the next message; valid when file is open
+	header int64      // length of the header with its empty line; 0: not known
+	whole  []byte     // the message when it had to be read as a whole
+	held   int64      // bytes of bodies.memory that are taken for whole
+	tree   *structure // nil until needed
 }
 
 func (s *source) close() {
@@ -200,14 +204,18 @@ func (s *source) load() ([]byte, error) {
 
 // structure returns the message's part tree.
 func (s *source) structure() (*structure, error) {
-	if st := s.bodies.structure(s.entry.Ref); st != nil {
-		return st, nil
+	if s.tree == nil {
+		s.tree = s.bodies.structure(s.entry.Ref)
+	}
+	if s.tree != nil {
+		return s.tree, nil
 	}
 	data, err := s.load()
 	if err != nil {
 		return nil, err
 	}
-	return s.bodies.parse(s.entry.Ref, data), nil
+	s.tree = s.bodies.parse(s.entry.Ref, data)
+	return s.tree, nil
 }
 
 // envelope returns the message's ENVELOPE in wire form.

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -39,9 +40,14 @@ func (c *changes) wait() {
 	c.poller.Wait()
 }
 
-// look brings the open views up to date. Unless now is set, what was seen within the poll interval is good enough.
+// look brings the open views up to date. Unless now is set, what was seen within the poll interval is good enough, or what another goroutine is just looking at. A view that
+// cannot be read does not keep the others from it.
 func (c *changes) look(ctx context.Context, now bool) error {
-	c.mu.Lock()
+	if now {
+		c.mu.Lock()
+	} else if !c.mu.TryLock() {
+		return nil
+	}
 	defer c.mu.Unlock()
 	if !now && time.Since(c.looked) < c.srv.options.PollInterval {
 		return nil
@@ -55,13 +61,13 @@ func (c *changes) look(ctx context.Context, now bool) error {
 		return nil
 	}
 	for _, v := range c.srv.views.all() {
-		if err := v.check(ctx); err != nil {
-			return err
-		}
+		err = errors.Join(err, v.check(ctx))
 	}
-	c.known, c.version = true, version
+	if err == nil {
+		c.known, c.version = true, version
+	}
 	c.wake()
-	return nil
+	return err
 }
 
 func (c *changes) wake() {
@@ -123,10 +129,7 @@ func (c *changes) poll(ctx context.Context) {
 func (s *session) Poll(_ *imapserver.UpdateWriter, allowExpunge bool) error {
 	name := s.conn.cmd.name
 	if err := s.srv.changes.look(s.ctx(), name == "NOOP" || name == "CHECK"); err != nil {
-		if s.ctx().Err() == nil {
-			s.srv.log.Error("imap: look for changes of the archive", "error", err)
-		}
-		return nil
+		s.untold(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

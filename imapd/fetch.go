@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -37,6 +38,9 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	if err := s.conn.send(f.out); err != nil {
 		return err
 	}
+	if f.unread > maxTold {
+		s.srv.log.Error("imap: more messages cannot be read", "number", f.unread-maxTold)
+	}
 	if f.failed != nil {
 		return f.failed
 	}
@@ -55,7 +59,21 @@ type fetcher struct {
 	pieces []piece     // what has to go between the bytes of out
 	head   []byte      // buffer for the beginning of messages
 	failed *imap.Error // what to say of messages left out
+
+	data   int   // bytes of pieces that are in memory
+	begun  bool  // a part of the current response has been sent
+	broken error // the connection is lost
+
+	unread int       // messages left out that were not taken out of the archive
+	looked time.Time // when now was read
+	now    *snapshot // the mailbox as it is in the archive; nil until a message is missing
 }
+
+// maxHeld is how much of a response is put together in memory before it is sent: a client may ask for a large part a thousand times in one command.
+const maxHeld = 1 << 20
+
+// maxTold is how many unreadable messages one FETCH logs: when the disk is gone, all are.
+const maxTold = 10
 
 // piece is a part of a response that is too large to be copied into fetcher.out.
 type piece struct {
@@ -75,10 +93,14 @@ func (f *fetcher) message(i int) error {
 	}
 	src := source{bodies: &f.s.srv.bodies, entry: e, head: f.head}
 	defer src.close()
+	f.begun = false
 	err := f.response(i, e, &src)
 	f.head = src.head
+	if f.broken != nil {
+		return f.broken
+	}
 	if err != nil {
-		f.out, f.pieces = f.out[:start], nil
+		f.out, f.pieces, f.data = f.out[:start], f.pieces[:0], 0
 		f.missing(e, err)
 		return nil
 	}
@@ -107,13 +129,35 @@ func (f *fetcher) flush() error {
 		}
 	}
 	err := f.s.conn.send(f.out[done:])
-	f.out, f.pieces = f.out[:0], f.pieces[:0]
+	f.out, f.pieces, f.data = f.out[:0], f.pieces[:0], 0
 	return err
+}
+
+// item appends an item, which write does, with a blank behind it. When so much has been collected that it has to be sent, the rest of the response can no longer be taken
+// back: an item that fails after that is left out alone.
+func (f *fetcher) item(e *archive.Entry, write func() error) error {
+	out, pieces, data := len(f.out), len(f.pieces), f.data
+	if err := write(); err != nil {
+		if f.begun {
+			f.out, f.pieces, f.data = f.out[:out], f.pieces[:pieces], data
+			f.missing(e, err)
+			err = nil
+		}
+		return err
+	}
+	if len(f.out)+f.data < maxHeld {
+		return nil
+	}
+	f.begun = true
+	f.out = f.out[:len(f.out)-1]
+	f.broken = f.flush()
+	f.out = append(f.out, ' ')
+	return f.broken
 }
 
 // missing notes why a message is left out. One that was taken out of the archive meanwhile is not a failure: the client will be told (A7).
 func (f *fetcher) missing(e *archive.Entry, err error) {
-	if errors.Is(err, archive.ErrNotFound) && (e.Ref.IsZero() || f.s.expunged(e.UID)) {
+	if errors.Is(err, archive.ErrNotFound) && (e.Ref.IsZero() || f.expunged(e.UID)) {
 		if !f.byUID && f.failed == nil {
 			f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: "EXPUNGEISSUED", Text: "some of these messages are no longer in the archive"}
 		}
@@ -127,19 +171,30 @@ func (f *fetcher) missing(e *archive.Entry, err error) {
 	case errors.Is(err, archive.ErrNotFound), errors.Is(err, errDamaged):
 		code = imap.ResponseCodeCorruption
 	}
-	f.s.srv.log.Error("imap: message cannot be read", "uid", e.UID, "error", err)
+	if f.unread++; f.unread <= maxTold {
+		f.s.srv.log.Error("imap: message cannot be read", "uid", e.UID, "error", err)
+	}
 	f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: fmt.Sprintf("message UID %d cannot be read from the archive, the others were sent", e.UID)}
 }
 
-// expunged reports whether the message with that UID has been taken out of the selected mailbox.
-func (s *session) expunged(uid archive.UID) bool {
+// expunged reports whether the message with that UID has been taken out of the selected mailbox. Where many are missing the archive is not asked about each.
+func (f *fetcher) expunged(uid archive.UID) bool {
+	if f.now == nil || f.now.has(uid) && time.Since(f.looked) > f.s.srv.options.PollInterval {
+		f.now, f.looked = f.s.current(), time.Now()
+	}
+	return !f.now.has(uid)
+}
+
+// current returns the selected mailbox as it is in the archive, or as the client knows it when that cannot be read.
+func (s *session) current() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.box == nil || s.box.view.check(s.ctx()) != nil {
-		return false
+	if s.box.view.check(s.ctx()) == nil {
+		if now, err := s.box.view.latest(s.ctx(), 0); err == nil {
+			return now
+		}
 	}
-	now, err := s.box.view.latest(s.ctx(), 0)
-	return err == nil && !now.has(uid)
+	return s.box.snap
 }
 
 // response appends the response for one message to out and pieces.
@@ -174,16 +229,16 @@ func (f *fetcher) response(i int, e *archive.Entry, src *source) error {
 	}
 	f.out = dst
 	for _, b := range o.BinarySection {
-		if err = f.binary(src, b); err != nil {
+		if err = f.item(e, func() error { return f.binary(src, b) }); err != nil {
 			return err
 		}
 	}
 	for k, b := range o.BodySection {
-		if err = f.section(src, b, f.items.obsolete(k)); err != nil {
+		if err = f.item(e, func() error { return f.section(src, b, f.items.obsolete(k)) }); err != nil {
 			return err
 		}
 	}
-	if len(f.out) > bare {
+	if f.begun || len(f.out) > bare {
 		f.out = f.out[:len(f.out)-1] // the last blank
 	}
 	f.out = append(f.out, ")\r\n"...)

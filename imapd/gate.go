@@ -17,6 +17,8 @@ type gate struct {
 	perAddr  map[string]int
 	failures map[string]failure
 	sessions sync.WaitGroup
+
+	checks chan struct{} // holds a value for each password that is being checked
 }
 
 // failure is what an address has done wrong lately.
@@ -28,11 +30,15 @@ type failure struct {
 // forgive is how long after its last failed login an address is treated as new.
 const forgive = 10 * time.Minute
 
+// maxChecks is how many passwords are checked at a time: bcrypt is made to cost, and guessing on many connections must not take the processors from those who read.
+const maxChecks = 2
+
 func (g *gate) init(l *Limits) {
 	g.limits = l
 	g.open = make(map[*conn]struct{})
 	g.perAddr = make(map[string]int)
 	g.failures = make(map[string]failure)
+	g.checks = make(chan struct{}, maxChecks)
 }
 
 // enter admits a connection, or returns why not.
@@ -79,9 +85,11 @@ func (g *gate) close() {
 		open = append(open, c)
 	}
 	g.mu.Unlock()
+	var all sync.WaitGroup // a client may take a second to be told
 	for _, c := range open {
-		c.shutDown()
+		all.Go(c.shutDown)
 	}
+	all.Wait()
 }
 
 func (g *gate) wait() { g.sessions.Wait() }

@@ -18,8 +18,11 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	if err != nil {
 		return s.translate(err)
 	}
+	for i, p := range patterns {
+		patterns[i] = simplify(ref + p)
+	}
 	for _, n := range t.nodes {
-		if o.SelectSpecialUse && !n.isSpecial() || !slices.ContainsFunc(patterns, func(p string) bool { return matches(ref+p, n.name) }) {
+		if o.SelectSpecialUse && !n.isSpecial() || !slices.ContainsFunc(patterns, func(p string) bool { return matches(p, n.name) }) {
 			continue
 		}
 		data := &imap.ListData{Mailbox: n.name, Delim: delimiter, Attrs: n.attrs(o)}
@@ -68,9 +71,34 @@ func (n *node) attrs(o *imap.ListOptions) []imap.MailboxAttr {
 	return attrs
 }
 
-// matches reports whether a name fits a pattern, in which * stands for anything and % for anything but a delimiter. It takes time in proportion to the product of both
+// simplify returns the shortest pattern that matches the same names: a run of wildcards is as good as one.
+func simplify(pattern string) string {
+	var b strings.Builder
+	for i := 0; i < len(pattern); {
+		n := i
+		for n < len(pattern) && (pattern[n] == '*' || pattern[n] == '%') {
+			n++
+		}
+		switch {
+		case n == i:
+			b.WriteByte(pattern[i])
+			n++
+		case strings.Contains(pattern[i:n], "*"):
+			b.WriteByte('*')
+		default:
+			b.WriteByte('%')
+		}
+		i = n
+	}
+	return b.String()
+}
+
+// matches reports whether a name fits a simplified pattern, in which * stands for anything and % for anything but a delimiter. It takes time in proportion to the product of both
 // lengths, whatever the pattern.
 func matches(pattern, name string) bool {
+	if len(pattern) > 2*len(name)+1 {
+		return false // of a simplified pattern every second character at least has to be in the name
+	}
 	folded := name == inbox || strings.HasPrefix(name, inbox+string(delimiter)) // INBOX is the one name without case
 	cur := make([]bool, len(name)+1)                                            // cur[i]: the pattern so far fits name[:i]
 	cur[0] = true

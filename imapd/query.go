@@ -29,6 +29,8 @@ type query struct {
 	fields     []fieldQuery
 	body       []string
 	text       []string
+
+	cost int // 0 for what the row answers, 1 for what the header answers, 2 for what needs the whole message
 }
 
 // fieldQuery asks for a header field that contains value, or for any when value is "".
@@ -44,7 +46,9 @@ type candidate struct {
 	header   message.Header // nil until needed
 	sentRead bool
 	sent     time.Time // date of the Date field; zero when there is none
-	texts    []string  // folded, of the body; nil until needed
+	lines    []string  // folded, of the header; nil until needed
+	hasLines bool
+	texts    []string // folded, of the body; nil until needed
 	hasTexts bool
 }
 
@@ -80,8 +84,9 @@ func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
 		q.or = append(q.or, [2]*query{s.compile(snap, &c.Or[i][0]), s.compile(snap, &c.Or[i][1])})
 	}
 	// What is known without opening the message comes first.
-	slices.SortStableFunc(q.not, func(a, b *query) int { return a.cost() - b.cost() })
+	slices.SortStableFunc(q.not, func(a, b *query) int { return a.cost - b.cost })
 	slices.SortStableFunc(q.or, func(a, b [2]*query) int { return pairCost(a) - pairCost(b) })
+	q.cost = q.sumUp()
 	return q
 }
 
@@ -93,8 +98,8 @@ func foldAll(list []string) []string {
 	return folded
 }
 
-// cost is 0 for what the row answers, 1 for what the header answers, 2 for what needs the whole message.
-func (q *query) cost() int {
+// sumUp returns what q.cost has to be.
+func (q *query) sumUp() int {
 	cost := 0
 	if len(q.fields) > 0 || !q.sentSince.IsZero() || !q.sentBefore.IsZero() {
 		cost = 1
@@ -103,7 +108,7 @@ func (q *query) cost() int {
 		cost = 2
 	}
 	for _, n := range q.not {
-		cost = max(cost, n.cost())
+		cost = max(cost, n.cost)
 	}
 	for _, pair := range q.or {
 		cost = max(cost, pairCost(pair))
@@ -111,7 +116,7 @@ func (q *query) cost() int {
 	return cost
 }
 
-func pairCost(pair [2]*query) int { return max(pair[0].cost(), pair[1].cost()) }
+func pairCost(pair [2]*query) int { return max(pair[0].cost, pair[1].cost) }
 
 // matches reports whether m is found. When m.err is set afterwards the answer means nothing.
 func (q *query) matches(ctx context.Context, m *candidate) bool {
@@ -120,7 +125,7 @@ func (q *query) matches(ctx context.Context, m *candidate) bool {
 	}
 	deep := func(cost int) bool { // what costs so much, of the nested keys
 		for _, n := range q.not {
-			if n.cost() == cost && n.matches(ctx, m) {
+			if n.cost == cost && n.matches(ctx, m) {
 				return false
 			}
 		}
@@ -263,16 +268,17 @@ func (m *candidate) readSent() {
 }
 
 func (m *candidate) headerContains(want string) bool {
-	for field := range m.readHeader().Fields() {
-		text := string(field.Name)
-		if field.Value != nil {
-			text += ": " + field.Text()
-		}
-		if strings.Contains(message.Fold(text), want) {
-			return true
+	if !m.hasLines {
+		m.hasLines = true
+		for field := range m.readHeader().Fields() {
+			text := string(field.Name)
+			if field.Value != nil {
+				text += ": " + field.Text()
+			}
+			m.lines = append(m.lines, message.Fold(text))
 		}
 	}
-	return false
+	return slices.ContainsFunc(m.lines, func(line string) bool { return strings.Contains(line, want) })
 }
 
 func (m *candidate) bodyContains(want string) bool {

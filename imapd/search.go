@@ -3,6 +3,7 @@ package imapd
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -32,12 +33,14 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	return searchData(kind, snap, found, o), nil
 }
 
-// scan returns the indexes of the messages that q finds, ascending. It ends early when ctx does.
+// scan returns the indexes of the messages that q finds, ascending. It ends early when ctx does. Messages whose file is missing or damaged are not found by what is in them: one of them
+// must not make a whole mailbox unsearchable.
 func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, error) {
 	var found []int
 	var head []byte
+	damaged := 0
 	for i := range snap.entries {
-		if i%1024 == 0 && ctx.Err() != nil {
+		if i%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		e := &snap.entries[i]
@@ -51,11 +54,18 @@ func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, er
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case errors.Is(m.err, errDamaged):
+			if damaged++; damaged <= maxTold {
+				s.srv.log.Error("imap: message cannot be searched", "uid", e.UID, "error", m.err)
+			}
 		case m.err != nil && !errors.Is(m.err, archive.ErrNotFound):
 			return nil, m.err
 		case m.err == nil && match:
 			found = append(found, i)
 		}
+	}
+	if damaged > 0 {
+		return found, s.conn.send([]byte("* NO messages that are damaged in the archive were not searched: " + strconv.Itoa(damaged) + "\r\n"))
 	}
 	return found, nil
 }

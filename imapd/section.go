@@ -72,6 +72,7 @@ func (f *fetcher) literal(prefix string, data []byte) {
 	f.out = appendLiteralSize(f.out, prefix, int64(len(data)))
 	if len(data) > copyLimit {
 		f.pieces = append(f.pieces, piece{at: len(f.out), data: data})
+		f.data += len(data)
 	} else {
 		f.out = append(f.out, data...)
 	}

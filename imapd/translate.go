@@ -31,7 +31,8 @@ func (c *conn) translateFirst(line, args []byte) []byte {
 	if c.session.utf8() && takesMailbox(cmd.name) {
 		// With UTF8=ACCEPT (RFC 6855) & is an ordinary character of a mailbox name; the library still reads modified UTF-7.
 		cmd.translate = ampersands{}
-		return ampersands{}.translate(line)
+		rest := lineAfter(line, args)
+		return append(bytes.Clone(line[:len(line)-len(rest)]), ampersands{}.translate(rest)...)
 	}
 	return line
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 
 	"mailkeep/archive"
@@ -77,19 +78,22 @@ func (vs *views) row(ctx context.Context, id archive.MailboxID) (archive.Mailbox
 
 // open returns a position in a mailbox as it is now. The caller closes it.
 func (vs *views) open(ctx context.Context, id archive.MailboxID) (*position, error) {
-	row, err := vs.row(ctx, id)
-	if err != nil {
-		return nil, err
-	}
 	vs.mu.Lock()
-	defer vs.mu.Unlock()
 	v := vs.byID[id]
 	if v == nil {
-		v = &view{views: vs, id: id, row: row}
+		v = &view{views: vs, id: id}
 		vs.byID[id] = v
 	}
 	v.users++
-	return &position{view: v, row: row}, nil
+	vs.mu.Unlock()
+	// The view is known before its row is read, so that no change is missed by both this and changes.look.
+	p := &position{view: v}
+	var err error
+	if p.row, err = vs.row(ctx, id); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // close gives the mailbox up; with the last session its snapshot goes.
@@ -150,6 +154,7 @@ func (v *view) latest(ctx context.Context, least archive.ModSeq) (*snapshot, err
 		if err != nil {
 			return nil, err
 		}
+		dropBadFlags(entries)
 		v.snap, v.seq = &snapshot{entries: entries}, seq
 	}
 	if max(least, v.row.ModSeq) > v.seq {
@@ -166,8 +171,20 @@ func (v *view) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dropBadFlags(c.Added)
+	dropBadFlags(c.Changed)
 	v.snap, v.seq = v.snap.apply(&c), c.ModSeq
 	return nil
+}
+
+// dropBadFlags leaves out the flags that the grammar has no room for: those with a "]", which some servers send all the same (RFC 9051 section 9, "atom"). The archive keeps
+// them, but strict clients, go-imap for one, close the connection over them, and none can search for them.
+func dropBadFlags(entries []archive.Entry) {
+	for i := range entries {
+		if e := &entries[i]; strings.Contains(e.Flags, "]") {
+			e.Flags = strings.Join(slices.DeleteFunc(strings.Fields(e.Flags), func(f string) bool { return strings.Contains(f, "]") }), " ")
+		}
+	}
 }
 
 // apply returns the snapshot after some changes: s itself when they change nothing.

@@ -20,7 +20,7 @@ type conn struct {
 	srv      *Server
 	base     net.Conn // as accepted
 	session  *session // set before the first command is read
-	addr     string   // the client's address without its port
+	addr     string   // the client's address without its port; of IPv6 the network
 	local    bool     // the client is on this machine
 	accepted time.Time
 
@@ -60,6 +60,9 @@ func newConn(srv *Server, raw net.Conn) *conn {
 	}
 	ip := net.ParseIP(host)
 	c.addr, c.local = host, ip == nil || ip.IsLoopback()
+	if !c.local && ip.To4() == nil {
+		c.addr = ip.Mask(net.CIDRMask(64, 128)).String() // one client has as many addresses as it likes below that
+	}
 	raw.SetReadDeadline(c.accepted.Add(srv.options.Limits.LoginTimeout)) // for the handshake that the first write to a TLS connection makes
 	return c
 }
@@ -161,6 +164,12 @@ func (c *conn) send(p []byte) error {
 	if len(p) == 0 || c.over {
 		return nil
 	}
+	if len(p) >= outputBuffer { // not worth a copy
+		if err := c.flush(); err != nil {
+			return err
+		}
+		return c.write(p)
+	}
 	if c.out == nil {
 		c.out = *outputs.Get().(*[]byte)
 	}
@@ -178,18 +187,25 @@ func (c *conn) flush() error {
 	}
 	b := c.out
 	c.out = nil
-	c.raw.SetWriteDeadline(time.Now().Add(c.srv.options.Limits.WriteTimeout))
-	for rest := b; len(rest) > 0 && c.failed == nil; {
-		n := min(len(rest), streamChunk)
-		_, c.failed = c.raw.Write(rest[:n])
-		rest = rest[n:]
-		if len(rest) > 0 {
-			c.raw.SetWriteDeadline(time.Now().Add(c.srv.options.Limits.WriteTimeout))
-		}
-	}
+	c.write(b)
 	if cap(b) <= 2*outputBuffer {
 		b = b[:0]
 		outputs.Put(&b)
+	}
+	return c.failed
+}
+
+// write sends p past what was collected. When the client does not take it the connection is closed, so that nobody waits for the client to say something more. The
+// caller holds c.mu.
+func (c *conn) write(p []byte) error {
+	for len(p) > 0 && c.failed == nil {
+		n := min(len(p), streamChunk)
+		c.raw.SetWriteDeadline(time.Now().Add(c.srv.options.Limits.WriteTimeout))
+		_, c.failed = c.raw.Write(p[:n])
+		p = p[n:]
+	}
+	if c.failed != nil {
+		c.base.Close()
 	}
 	return c.failed
 }
