@@ -26,35 +26,54 @@ var nobody = sync.OnceValue(func() []byte {
 	return hash
 })
 
-// login returns the login that user and password belong to, or nil.
-func (o *Options) login(user, password string) *Login {
+// find returns the login of that user name, or nil.
+func (o *Options) find(user string) *Login {
 	var found *Login
 	for i := range o.Logins {
 		if subtle.ConstantTimeCompare([]byte(o.Logins[i].User), []byte(user)) == 1 {
 			found = &o.Logins[i]
 		}
 	}
+	return found
+}
+
+// admits tells whether the password is right. l is nil for an unknown user, whom it takes as long to refuse.
+func (l *Login) admits(password string) bool {
 	switch {
-	case found == nil:
+	case l == nil:
 		bcrypt.CompareHashAndPassword(nobody(), []byte(password))
-		return nil
-	case found.Verify != nil && found.Verify(password):
-		return found
-	case found.Verify == nil && bcrypt.CompareHashAndPassword(found.Hash, []byte(password)) == nil:
-		return found
+		return false
+	case l.Verify != nil:
+		return l.Verify(password)
 	}
-	return nil
+	return bcrypt.CompareHashAndPassword(l.Hash, []byte(password)) == nil
+}
+
+// checkPassword returns the login that user and password belong to, or nil. Only so many checks run at a time: they are expensive on purpose.
+func (s *session) checkPassword(user, password string) (*Login, error) {
+	l := s.srv.options.find(user)
+	if l != nil && s.srv.remembered.knows(l, password) {
+		return l, nil
+	}
+	select {
+	case s.srv.gate.checks <- struct{}{}:
+		defer func() { <-s.srv.gate.checks }()
+	case <-s.ctx().Done():
+		return nil, s.translate(s.ctx().Err())
+	}
+	if !l.admits(password) {
+		return nil, nil
+	}
+	s.srv.remembered.keep(l, password)
+	return l, nil
 }
 
 // Login implements LOGIN and AUTHENTICATE PLAIN (RFC 9051 section 6.2).
 func (s *session) Login(user, password string) error {
-	select {
-	case s.srv.gate.checks <- struct{}{}:
-	case <-s.ctx().Done():
-		return s.translate(s.ctx().Err())
+	l, err := s.checkPassword(user, password)
+	if err != nil {
+		return err
 	}
-	l := s.srv.options.login(user, password)
-	<-s.srv.gate.checks
 	if l != nil {
 		s.srv.gate.succeeded(s.conn.addr)
 		s.mu.Lock()

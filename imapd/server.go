@@ -55,15 +55,16 @@ func setDefault[T comparable](v *T, otherwise T) {
 
 // Server serves one archive on any number of listeners.
 type Server struct {
-	reader  *archive.Reader
-	options Options
-	log     *slog.Logger
-	lib     *imapserver.Server
-	gate    gate
-	views   views
-	changes changes
-	trees   trees
-	bodies  bodies
+	reader     *archive.Reader
+	options    Options
+	log        *slog.Logger
+	lib        *imapserver.Server
+	gate       gate
+	remembered *remembered
+	views      views
+	changes    changes
+	trees      trees
+	bodies     bodies
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -76,7 +77,7 @@ func New(r *archive.Reader, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	s := &Server{reader: r, options: o, log: o.Logger}
+	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
 	s.views.init(r)
