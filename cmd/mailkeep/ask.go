@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"github.com/charmbracelet/huh"
 	"golang.org/x/term"
 )
 
@@ -20,67 +20,91 @@ type question struct {
 	check    func(string) error // may refuse an answer; nil takes all
 }
 
-// ask asks at the terminal, or reads the next line of the standard input when that is something else, so that scripts can answer.
-func (a *app) ask(q question) (answer string, err error) {
-	if a.isTerminal() {
-		answer, err = q.form(a.stdin, a.stderr)
-	} else {
-		answer, err = a.readAnswer(q)
+// maxAnswers bounds what is read from the standard input when it is no terminal, in bytes.
+const maxAnswers = 1 << 20
+
+// ask asks at the terminal until the answer will do, or takes the next line of the standard input when that is something else, so that scripts can
+// answer; their answers are not asked for twice.
+func (a *app) ask(ctx context.Context, q question) (string, error) {
+	for {
+		answer, err := a.answer(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		if answer == "" {
+			answer = q.standard
+		}
+		switch {
+		case answer == "":
+			err = usagef("the answer to %q is empty", q.title)
+		case q.check != nil:
+			err = q.check(answer)
+		}
+		if err == nil || !a.isTerminal() {
+			return answer, err
+		}
+		fmt.Fprintf(a.stderr, "%s\n", printable(err.Error()))
 	}
-	if err != nil {
-		return "", err
-	}
-	if answer == "" {
-		answer = q.standard
-	}
-	if answer == "" {
-		return "", usagef("the answer to %q is empty", q.title)
-	}
-	if q.check != nil {
-		err = q.check(answer)
-	}
-	return answer, err
 }
 
-func (q question) form(in io.Reader, out io.Writer) (string, error) {
-	var answer string
-	input := huh.NewInput().Title(q.title).Placeholder(q.standard).Value(&answer)
-	if q.hidden {
-		input = input.EchoMode(huh.EchoModePassword)
+// answer prints the question and reads one line. It returns when ctx ends, although the reading cannot be stopped: the program is about to end then.
+func (a *app) answer(ctx context.Context, q question) (string, error) {
+	prompt := printable(q.title)
+	if q.standard != "" {
+		prompt += " [" + printable(q.standard) + "]"
 	}
-	input = input.Validate(func(s string) error {
-		if s == "" && q.standard == "" {
-			return errors.New("an answer is needed")
-		}
-		if q.check != nil && s != "" {
-			return q.check(s)
-		}
-		return nil
-	})
-	err := huh.NewForm(huh.NewGroup(input)).WithInput(in).WithOutput(out).WithShowHelp(false).Run()
-	if errors.Is(err, huh.ErrUserAborted) {
-		return "", errors.New("cancelled; nothing was changed")
+	if !a.isTerminal() {
+		a.say("%s:", prompt)
+		return a.await(ctx, q, a.readLine)
 	}
+	fmt.Fprintf(a.stderr, "%s: ", prompt)
+	if !q.hidden {
+		return a.await(ctx, q, a.readLine)
+	}
+	fd := int(a.stdin.Fd())
+	shown, err := term.GetState(fd)
 	if err != nil {
-		return "", fmt.Errorf("ask for %q: %w", q.title, err)
-	}
-	return answer, nil
-}
-
-// readAnswer reads one line. The reader lives as long as the app, because it may hold the answers to later questions.
-func (a *app) readAnswer(q question) (string, error) {
-	if a.answers == nil {
-		a.answers = bufio.NewReader(io.LimitReader(a.stdin, 1<<20))
-	}
-	a.say("%s:", q.title)
-	line, err := a.answers.ReadString('\n')
-	if errors.Is(err, io.EOF) && line == "" {
-		return "", usagef("the input ended where the answer to %q should stand", q.title)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the answer to %q: %w", q.title, err)
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	answer, err := a.await(ctx, q, func() (string, error) {
+		typed, err := term.ReadPassword(fd)
+		return string(typed), err
+	})
+	fmt.Fprintln(a.stderr) // the line end was not shown either
+	return answer, errors.Join(err, term.Restore(fd, shown))
+}
+
+// await runs read, but not longer than ctx lasts.
+func (a *app) await(ctx context.Context, q question, read func() (string, error)) (string, error) {
+	type result struct {
+		line string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		line, err := read()
+		done <- result{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", context.Canceled
+	case got := <-done:
+		switch {
+		case got.line == "" && errors.Is(got.err, io.EOF):
+			return "", usagef("the input ended where the answer to %q should stand", q.title)
+		case got.err != nil && !errors.Is(got.err, io.EOF):
+			return "", fmt.Errorf("read the answer to %q: %w", q.title, got.err)
+		}
+		return strings.TrimRight(got.line, "\r\n"), nil
+	}
+}
+
+// readLine reads one line with its end. The reader lives as long as the app, because it may hold the answers to later questions.
+func (a *app) readLine() (string, error) {
+	if a.answers == nil {
+		a.answers = bufio.NewReader(io.LimitReader(a.stdin, maxAnswers))
+	}
+	return a.answers.ReadString('\n')
 }
 
 // isTerminal tells whether someone can be asked.

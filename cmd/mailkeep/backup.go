@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -25,7 +26,12 @@ func (a *app) backupCommand() *cobra.Command {
 		Short: "fetch what is new from the accounts into the archive",
 		Long: `Fetches new mail, changed labels and flags of the accounts named, or of all, into the archive. Nothing is changed or deleted on the
 servers. Messages that vanished there stay in the archive and are also shown in the mailbox "` + archive.GoneMailbox + `". It can be
-interrupted at any moment; the next run goes on where it stopped.`,
+interrupted at any moment; the next run goes on where it stopped.
+
+With --json each line of the standard output is an object. "event" says what it is: "progress" (phase, messages of total, bytes of bytes_wanted,
+bytes_per_second, eta_seconds once it can be told), "warning" (kind, text, and mailbox and uid where it concerns one) or "account", when an account
+is done (result "done", "incomplete", "failed" or "interrupted", error, what was added, removed and changed, failed: entries of the failure ledger).
+With --quiet there are no "progress" lines.`,
 		Example: "  mailkeep backup\n  mailkeep backup me@gmail.com --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.backup(cmd.Context(), args, o)
@@ -89,7 +95,13 @@ func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o b
 		if result.err == nil {
 			continue
 		}
-		if ctx.Err() != nil || errors.Is(result.err, backup.ErrArchive) {
+		if ctx.Err() != nil {
+			return resumable{result.err}
+		}
+		if errors.Is(result.err, backup.ErrArchive) {
+			if isDiskFull(result.err) && diskOf(result.err) == "" { // SQLite does not say which file
+				return &fs.PathError{Op: "write", Path: dir, Err: result.err}
+			}
 			return result.err
 		}
 		failed = append(failed, fmt.Errorf("account %q: %w", accounts[i].Name, result.err))
@@ -157,7 +169,7 @@ func (a *app) finish(ctx context.Context, w *archive.Writer, r *accountResult, s
 	if err != nil && r.err == nil { // a full disk is told once
 		a.log.Warn("the time of this run is not noted", "error", err)
 	}
-	a.report(r)
+	a.report(ctx, r)
 }
 
 // verdict is the word for how the run went, as status shows it.
@@ -196,18 +208,18 @@ type accountLine struct {
 	Seconds     float64 `json:"seconds"`
 }
 
-func (a *app) report(r *accountResult) {
+func (a *app) report(ctx context.Context, r *accountResult) {
 	if a.json {
 		line := accountLine{"account", r.account, r.verdict(), "", r.Mailboxes, r.Unchanged, r.Downloaded, r.Bytes, r.NewMessages, r.NewItems,
 			r.Entered, r.Left, r.Flags, r.Renamed, r.Gone, r.Returned, r.holes, r.WarningCount, r.Elapsed.Round(time.Millisecond).Seconds()}
 		if r.err != nil {
-			line.Error = r.err.Error()
+			line.Error = message(ctx, r.err)
 		}
 		printJSON(a.stdout, line)
 		return
 	}
 	if r.err == nil && !a.quiet {
-		fmt.Fprintf(a.stdout, "%s: %s\n", r.account, r.text())
+		fmt.Fprintf(a.stdout, "%s: %s\n", printable(r.account), r.text())
 	}
 }
 

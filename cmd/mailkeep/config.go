@@ -139,7 +139,8 @@ func syntaxError(file, text string, err error) error {
 	if !errors.As(err, &at) {
 		return usagef("%s: %w", file, err)
 	}
-	message := strings.TrimPrefix(at.Message, "toml: ")
+	message := strings.TrimPrefix(strings.TrimSuffix(at.Message, "."), "toml: ")
+	message = strings.Replace(message, "unexpected EOF", "the file ends too early", 1)
 	if message == "" {
 		message = "it is not TOML"
 	}
@@ -276,6 +277,15 @@ func (p *configParser) config(top map[string]any) *Config {
 	return c
 }
 
+// checkListen tells whether a server can be told to listen at an address such as "127.0.0.1:1143".
+func checkListen(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	return err
+}
+
 func (p *configParser) serve(path string, value any, s *ServeConfig) {
 	p.table(path, value, keys{
 		"imap":     p.str(&s.IMAP),
@@ -285,10 +295,10 @@ func (p *configParser) serve(path string, value any, s *ServeConfig) {
 			p.tables(path, v, func(path string, v any) { s.Logins = append(s.Logins, p.login(path, v)) })
 		},
 	})
-	if _, _, err := net.SplitHostPort(s.IMAP); err != nil {
+	if checkListen(s.IMAP) != nil {
 		p.fail(path+".imap", "serve.imap must be an address and a port such as %q, not %q", defaultServe, s.IMAP)
 	}
-	if (s.TLSCert == "") != (s.TLSKey == "") {
-		p.fail(path, "serve.tls_cert and serve.tls_key go together: give both or none")
+	if given := map[bool]string{true: "tls_cert", false: "tls_key"}[s.TLSCert != ""]; (s.TLSCert == "") != (s.TLSKey == "") {
+		p.fail(path+"."+given, "serve.tls_cert and serve.tls_key go together: give both or none")
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 	"golang.org/x/crypto/bcrypt"
@@ -38,6 +40,9 @@ func (p *configParser) account(path string, value any) Account {
 	if a.Name == "" {
 		a.Name = a.User
 	}
+	if bad := checkName(a.Name); bad != "" && p.err == nil {
+		p.fail(path+".name", "the account's name %q %s; set another one with name = ...", a.Name, bad)
+	}
 	if a.PasswordCommand != "" && a.PasswordFile != "" {
 		p.fail(path+".password_file", "password_command and password_file exclude each other: keep one")
 	}
@@ -52,6 +57,21 @@ func (p *configParser) account(path string, value any) Account {
 		p.fail(path+"."+err.key, "%s", err.text)
 	}
 	return a
+}
+
+// checkName tells what is wrong with the name of an account, which is also a folder in mail programs; "" when nothing is.
+func checkName(name string) string {
+	switch {
+	case strings.TrimSpace(name) != name || name == "":
+		return "begins or ends with a blank"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "holds a control character"
+	case strings.Contains(name, "/"):
+		return "holds a slash, which separates the levels of folders"
+	case strings.EqualFold(name, "INBOX"):
+		return "is taken: every mail program has a folder of that name"
+	}
+	return ""
 }
 
 // badKey is a wrong value of one key.
@@ -88,10 +108,13 @@ func (a *Account) settleTLS() *badKey {
 	return nil
 }
 
-// splitHost takes "host", "host:port", "::1" and "[::1]:port"; port is "" when there is none.
+// splitHost takes "host", "host:port", "::1", "[::1]" and "[::1]:port"; port is "" when there is none.
 func splitHost(s string) (host, port string, err error) {
-	if net.ParseIP(s) != nil {
-		return s, "", nil
+	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
+		return ip.String(), "", nil
+	}
+	if strings.Contains(s, "://") {
+		return "", "", fmt.Errorf("host must look like \"imap.example.org:993\", without %q before it", s[:strings.Index(s, "://")+3])
 	}
 	if !strings.Contains(s, ":") {
 		host = s
@@ -139,11 +162,16 @@ func (p *configParser) login(path string, value any) ServeLogin {
 // checkNames checks what needs all tables: names are unique, and the accounts that logins name exist.
 func (p *configParser) checkNames(c *Config) {
 	names := map[string]bool{}
+	folded := map[string]string{}
 	for i, a := range c.Accounts {
+		fold := strings.ToLower(a.Name)
 		if names[a.Name] {
 			p.fail(fmt.Sprintf("account[%d]", i), "two accounts are named %q; give one another name = ...", a.Name)
+		} else if folded[fold] != "" {
+			p.fail(fmt.Sprintf("account[%d]", i), "the account names %q and %q differ in upper and lower case only, which mail programs may take for one folder; give one another name = ...", folded[fold], a.Name)
 		}
 		names[a.Name] = true
+		folded[fold] = a.Name
 	}
 	users := map[string]bool{}
 	for i, l := range c.Serve.Logins {

@@ -63,12 +63,23 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown in login", "[[serve.login]]\nuser = \"a\"\npasword_hash = \"x\"", `f:3: unknown key "serve.login.pasword_hash"; did you mean "password_hash"?`},
 		{"inline tables", "account = [{host = \"h\", user = \"u\", tsl = \"x\"}]", `f:1: unknown key "account.tsl"; did you mean "tls"?`},
 		{"imap address", "[serve]\nimap = \"1143\"", `f:2: serve.imap must be an address and a port`},
-		{"half TLS", "[serve]\ntls_cert = \"x\"", "f:1: serve.tls_cert and serve.tls_key go together"},
+		{"half TLS", "[serve]\ntls_cert = \"x\"", "f:2: serve.tls_cert and serve.tls_key go together"},
 		{"login without user", "[[serve.login]]\npassword_hash = \"x\"", "f:1: the login has no user"},
 		{"login of nobody", account + "[[serve.login]]\nuser = \"u\"\npassword_hash = \"" + hashOf("x") + "\"\naccount = \"a@b\"", `f:7: login "u" names the unknown account "a@b"; did you mean "a@b.c"?`},
 		{"line break", "[[account]]\nuser = \"a\\nb\"", "f:2: account.user must not contain line breaks"},
 		{"after a long value", "[archive]\npath = '''x\ny'''\n[serve]\nfoo = 1", "f:2: archive.path must not contain line breaks"},
 		{"empty path", "[archive]\npath = \"\"", "f:2: archive.path must not be empty"},
+		{"names that differ by case", account + "[[account]]\nhost = \"x\"\nuser = \"A@b.c\"", `f:4: the account names "a@b.c" and "A@b.c" differ in upper and lower case only`},
+		{"name with a slash", account + "name = \"a/b\"", `f:4: the account's name "a/b" holds a slash`},
+		{"name with an escape", "[[account]]\nhost = \"x\"\nuser = \"a\\u001b[31m\"", `f:1: the account's name "a\x1b[31m" holds a control character`},
+		{"blank name", account + "name = \" \"", `f:4: the account's name " " begins or ends with a blank`},
+		{"name of a folder", account + "name = \"Inbox\"", `f:4: the account's name "Inbox" is taken`},
+		{"host with scheme", "[[account]]\nuser = \"x\"\nhost = \"imaps://h\"", `f:3: host must look like "imap.example.org:993", without "imaps://" before it`},
+		{"IPv6 without TLS", account + "[[account]]\nuser = \"x\"\nhost = \"[2001:db8::1]\"\ntls = \"none\"", `f:7: tls = "none" would send the password readable to 2001:db8::1`},
+		{"imap port", "[serve]\nimap = \"127.0.0.1:99999\"", "f:2: serve.imap must be an address and a port"},
+		{"half TLS with its line", "[serve]\ntls_key = \"x\"", "f:2: serve.tls_cert and serve.tls_key go together"},
+		{"end of file", "[archive]\npath =", "f:2: the file ends too early; expected value; config"},
+		{"defined twice", account + "user = \"x\"", "f:4: key 'account.user' has already been defined; config"},
 		{"double key", "[archive]\npath = \"a\"\npath = \"b\"", "f:3: "},
 		{"unclosed text", "[archive]\npath = \"a\n[serve]\n", "f:2: "},
 	}
@@ -136,12 +147,12 @@ func TestNearest(t *testing.T) {
 
 func TestTOMLString(t *testing.T) {
 	for _, s := range []string{"", "plain", `C:\Mail "old"`, "ü日本", "tab\tand\x01and\x7f"} {
-		text := accountText(&Account{Name: s + "x", Host: "h:993", User: s + "x", Auth: "password", TLS: "implicit", TLSCA: "/" + s, PasswordFile: "/p" + s, Connections: 3}, ".")
+		text := accountText(&Account{Name: "x", Host: "h:993", User: s + "x", Auth: "password", TLS: "implicit", TLSCA: "/" + s, PasswordFile: "/p" + s, Connections: 3}, ".")
 		c, err := parseConfig("f", text)
 		if err != nil {
 			t.Fatalf("%q: %v\n%s", s, err, text)
 		}
-		if a := c.Accounts[0]; a.Name != s+"x" || a.User != s+"x" || filepath.ToSlash(a.PasswordFile) != "/p"+s {
+		if a := c.Accounts[0]; a.User != s+"x" || filepath.ToSlash(a.PasswordFile) != "/p"+s {
 			t.Errorf("%q became %+v", s, a)
 		}
 	}

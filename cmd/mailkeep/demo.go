@@ -200,7 +200,11 @@ func (a *app) demoCheck(ctx context.Context, r *archive.Reader, source *demoSour
 	started := time.Now()
 	result, err := checkServed(ctx, ln.Addr().String(), demoUser, demoPassword, source.Snapshot())
 	stop()
-	if err := errors.Join(err, <-served); err != nil {
+	err = errors.Join(err, <-served)
+	if err != nil && ctx.Err() != nil {
+		return context.Canceled // what else went wrong came of that
+	}
+	if err != nil {
 		return fmt.Errorf("check the served archive: %w", err)
 	}
 	if a.json {

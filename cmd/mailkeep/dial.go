@@ -262,11 +262,15 @@ func explainDial(ctx context.Context, acct *Account, err error) error {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("there is no host %q; check host in the configuration", host)
 	case errors.As(err, &dns):
-		return fmt.Errorf("look up host %q: %w; check the network connection", host, err)
+		return tellf(err, "look up host %q: %s; check the network connection", host, dns.Err)
 	case isErrno(err, syscall.ECONNREFUSED, 10061):
 		return fmt.Errorf("%s refuses the connection on port %s; check the port, and that the server runs", host, port)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("%s does not answer on port %s; check the port and the network connection", host, port)
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) { // without the names of Go's functions around it
+		return tellf(err, "connect to %s: %s; check the network connection", acct.Host, errno)
 	}
 	return fmt.Errorf("connect to %s: %w; check the network connection", acct.Host, err)
 }
@@ -282,7 +286,7 @@ func explainTLS(acct *Account, err error) error {
 	case errors.As(err, &record):
 		return fmt.Errorf("%s: the server does not speak TLS on this port; check host, port and tls", acct.Host)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%s: the certificate is signed by an authority that this machine does not know (%s); if the server is your own, name its certificate with tls_ca", acct.Host, issuer(unknown.Cert))
+		return fmt.Errorf("%s: the certificate is signed by an authority that this machine does not know (%s); if the server is your own, name its certificate with tls_ca (setup: --tls-ca)", acct.Host, issuer(unknown.Cert))
 	case errors.As(err, &name):
 		return fmt.Errorf("%s: the certificate is for %s, not for %s; use one of these names as host", acct.Host, certNames(name.Certificate), name.Host)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -293,7 +297,12 @@ func explainTLS(acct *Account, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: the server closed the connection in the TLS handshake; check port and tls, or try again later", acct.Host)
 	}
-	return fmt.Errorf("%s: %w", acct.Host, err)
+	return tellf(err, "%s: the TLS handshake does not succeed: %s; check host, port and tls", acct.Host, plainTLS(err))
+}
+
+// plainTLS takes the names of Go's packages out of an error of TLS.
+func plainTLS(err error) string {
+	return strings.NewReplacer("remote error: ", "the other side says ", "tls: ", "", "x509: ", "").Replace(err.Error())
 }
 
 func issuer(c *x509.Certificate) string {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,20 +54,31 @@ func (a *app) labels(ctx context.Context, name string) (err error) {
 		printJSON(a.stdout, lines)
 		return nil
 	}
-	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	account := ""
-	for _, l := range lines {
-		if l.Account != account {
-			fmt.Fprintf(t, "%s:\n  mailbox\tmessages\tunread\tsize\tspecial use\n", printable(l.Account))
-			account = l.Account
+	return a.printLabels(lines)
+}
+
+// printLabels prints a table for each account.
+func (a *app) printLabels(lines []labelLine) error {
+	var t *table
+	for i, l := range lines {
+		if i == 0 || l.Account != lines[i-1].Account {
+			t = &table{indent: "  ", right: []bool{false, true, true, true}}
+			t.row("mailbox", "messages", "unread", "size", "special use")
 		}
 		note := l.SpecialUse
 		if l.GoneSince != nil {
 			note += " not on the server since " + l.GoneSince.Local().Format(time.DateOnly)
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", printable(l.Name), commas(int64(l.Messages)), commas(int64(l.Unseen)), size(l.Bytes), note)
+		t.row(l.Name, commas(int64(l.Messages)), commas(int64(l.Unseen)), size(l.Bytes), strings.TrimSpace(note))
+		if i+1 < len(lines) && lines[i+1].Account == l.Account {
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%s:\n", printable(l.Account))
+		if err := t.write(a.stdout); err != nil {
+			return err
+		}
 	}
-	return t.Flush()
+	return nil
 }
 
 func listLabels(ctx context.Context, r *archive.Reader, name string) ([]labelLine, error) {

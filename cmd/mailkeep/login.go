@@ -50,8 +50,18 @@ func (a *app) login(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "the login of %s works; its password is in %s\n", acct.Name, place)
+	if a.json {
+		printJSON(a.stdout, loginLine{acct.Name, place})
+	} else if !a.quiet {
+		fmt.Fprintf(a.stdout, "the login of %s works; its password is in %s\n", printable(acct.Name), place)
+	}
 	return nil
+}
+
+// loginLine is the output of login --json.
+type loginLine struct {
+	Account  string `json:"account"`
+	StoredIn string `json:"stored_in"` // a file, or "the system keyring"
 }
 
 // keepPassword stores a password where the account's configuration looks for it, and says where that is. Without a keyring it puts a password_file into

@@ -7,14 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -29,101 +29,36 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, typed: map[string]string{}}
+	// A second Ctrl-C ends the program at once; not one in the same moment, since timeout(1) signals the program and then its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(secondSignal, stop) })
+	results := &resultWriter{out: os.Stdout}
+	a := &app{stdin: os.Stdin, stdout: results, stderr: os.Stderr, typed: map[string]string{}}
 	err := a.execute(ctx, os.Args[1:])
+	if err == nil && results.err != nil {
+		err = fmt.Errorf("print the results: %w", results.err)
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "mailkeep: %s\n", printable(message(ctx, err)))
 	}
 	return exitCode(err)
 }
 
-// The exit codes, as exitHelp explains them.
-const (
-	exitDone = iota
-	exitFailed
-	exitUsage
-	exitIncomplete
-	exitLocked
-	exitDamage
-)
+// resultWriter keeps the first error of printing results, so that a program that could not tell them does not end as if it had.
+type resultWriter struct {
+	out io.Writer
+	err error
+}
 
-const exitHelp = `
-Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some messages could not be fetched and stand in the
-failure ledger (see "mailkeep status"); 4 another mailkeep is writing to the archive; 5 the archive is damaged.`
-
-// errUsage marks errors of usage and configuration.
-var errUsage = errors.New("usage")
-
-// errIncomplete says that a backup is done but for the failure ledger.
-var errIncomplete = errors.New("not all messages could be fetched")
-
-// usageError is an error that the user cures by typing or configuring something else.
-type usageError struct{ err error }
-
-func (e usageError) Error() string        { return e.err.Error() }
-func (e usageError) Unwrap() error        { return e.err }
-func (e usageError) Is(target error) bool { return target == errUsage }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// exitCode is the one place where errors become exit codes.
-func exitCode(err error) int {
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.Is(err, archive.ErrLocked):
-		return exitLocked
-	case isDamage(err):
-		return exitDamage
-	case errors.Is(err, errUsage), errors.Is(err, archive.ErrNotArchive):
-		return exitUsage
-	case errors.Is(err, errIncomplete):
-		return exitIncomplete
+func (w *resultWriter) Write(p []byte) (int, error) {
+	n, err := w.out.Write(p)
+	if w.err == nil {
+		w.err = err
 	}
-	return exitFailed
+	return n, err
 }
 
-// message is what the user reads: what is wrong, then what to try.
-func message(ctx context.Context, err error) string {
-	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return "interrupted; run the command again to go on where it stopped"
-	case errors.Is(err, archive.ErrNotArchive):
-		return err.Error() + "; name an empty or new folder with --archive or archive.path"
-	case isDiskFull(err):
-		return "the disk" + diskOf(err) + " is full; free some space and run the command again: nothing recorded so far is lost"
-	case isDamage(err):
-		return err.Error() + "; copy the folder before trying anything else"
-	}
-	return err.Error()
-}
-
-// isDamage tells whether SQLite found its file broken; the driver's errors say so in these words only.
-func isDamage(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "database disk image is malformed") || strings.Contains(err.Error(), "file is not a database"))
-}
-
-// isDiskFull tells whether a file or the database could not grow.
-func isDiskFull(err error) bool {
-	return isErrno(err, syscall.ENOSPC, 112) || isErrno(err, syscall.EDQUOT, 1295) || isErrno(err, syscall.EFBIG, 223) ||
-		err != nil && strings.Contains(err.Error(), "database or disk is full")
-}
-
-// diskOf names the file that could not grow, if the error does.
-func diskOf(err error) string {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return fmt.Sprintf(" with %q", at.Path)
-	}
-	return ""
-}
-
-// isErrno tells whether err is a system's error: unix by its POSIX name, or windows by its number there, which Go does not translate.
-func isErrno(err error, unix syscall.Errno, windows uintptr) bool {
-	var errno syscall.Errno
-	return errors.Is(err, unix) || runtime.GOOS == "windows" && errors.As(err, &errno) && uintptr(errno) == windows
-}
+// secondSignal is how long after a first Ctrl-C the program ends in good order whatever comes.
+const secondSignal = 500 * time.Millisecond
 
 // app is what all commands share: the streams, the common flags and the log.
 type app struct {
@@ -157,6 +92,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		Long: `mailkeep backs up Gmail and any IMAP account into one folder, each message once as a plain file, and serves that folder as a
 read-only IMAP server in which every label is a mailbox. Begin with "mailkeep setup"; "mailkeep demo" shows everything without an account.
 ` + exitHelp,
+		Version:       version(),
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		Args: func(_ *cobra.Command, args []string) error {
@@ -167,7 +103,7 @@ read-only IMAP server in which every label is a mailbox. Begin with "mailkeep se
 			for _, c := range a.commands() {
 				known[c.Name()] = true
 			}
-			return fmt.Errorf("unknown command %q%s", args[0], nearest(args[0], known))
+			return unknownCommand{fmt.Errorf("unknown command %q%s", args[0], nearest(args[0], known))}
 		},
 		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(*cobra.Command, []string) { a.start() },
@@ -186,11 +122,26 @@ read-only IMAP server in which every label is a mailbox. Begin with "mailkeep se
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return tellf(err, "%s", strings.Replace(err.Error(), ": time: ", ": ", 1)) // the package's name says nothing to the user
+	})
+	cmd, err := root.ExecuteContextC(ctx)
+	if errors.As(err, new(unknownCommand)) {
+		return usageError{err}
+	}
 	if err != nil && !a.started {
-		return usagef("%w; \"mailkeep --help\" explains", err)
+		return usagef("%w; \"%s --help\" explains", err, cmd.CommandPath())
 	}
 	return err
+}
+
+// version is what "go build" or "go install" noted about this program.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "of unknown origin"
+	}
+	return info.Main.Version
 }
 
 // start runs once the command line is understood.
@@ -236,7 +187,18 @@ func (a *app) readArchive() (*archive.Reader, error) {
 	return openArchive(dir)
 }
 
+// checkFolder refuses an archive's path at which a file stands.
+func checkFolder(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return usagef("%q is a file, and an archive is a folder; name another path with --archive or archive.path", dir)
+	}
+	return nil
+}
+
 func openArchive(dir string) (*archive.Reader, error) {
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
 	r, err := archive.Open(filepath.Clean(dir))
 	if errors.Is(err, archive.ErrNotFound) {
 		return nil, fmt.Errorf("there is no archive in %q yet; run \"mailkeep backup\" first, or name another folder with --archive", dir)
@@ -245,6 +207,9 @@ func openArchive(dir string) (*archive.Reader, error) {
 }
 
 func openWriter(dir string) (*archive.Writer, error) {
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
 	w, err := archive.OpenWriter(filepath.Clean(dir))
 	if errors.Is(err, archive.ErrLocked) {
 		return nil, fmt.Errorf("archive %q: %w; wait until that has finished, or end it", dir, archive.ErrLocked)

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
 			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
-			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears,
+			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "canmount" {
@@ -185,7 +186,9 @@ func cmdMend(ts *testscript.TestScript, _ bool, args []string) { simOf(ts, args[
 
 // stall NAME: the server answers the second request for messages and those after it no more.
 func cmdStall(ts *testscript.TestScript, _ bool, args []string) {
-	simOf(ts, args[0]).AddFault(gmailsim.Fault{Name: "stalled", When: gmailsim.When{Command: "*FETCH", Contains: "BODY.PEEK[]", Nth: 2}, Do: gmailsim.Action{Stall: true}, Times: -1})
+	s := simOf(ts, args[0])
+	s.ResetCounters()
+	s.AddFault(gmailsim.Fault{Name: "stalled", When: gmailsim.When{Command: "*FETCH", Contains: "BODY.PEEK[]", Nth: 2}, Do: gmailsim.Action{Stall: true}, Times: -1})
 }
 
 // stalled NAME: waits until it does that.
@@ -278,6 +281,20 @@ func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s does not appear", args[0])
+}
+
+// jsonlines: every line of the last program's standard output is a JSON object with an "event".
+func cmdJSONLines(ts *testscript.TestScript, _ bool, _ []string) {
+	out := ts.ReadFile("stdout")
+	if out == "" {
+		ts.Fatalf("nothing was printed")
+	}
+	for line := range strings.Lines(out) {
+		var object struct{ Event string }
+		if err := json.Unmarshal([]byte(line), &object); err != nil || object.Event == "" || !strings.HasSuffix(line, "\n") {
+			ts.Fatalf("%q: %v", line, err)
+		}
+	}
 }
 
 // hold FOLDER: holds the archive's lock until the script ends.

@@ -94,7 +94,7 @@ func TestProgressText(t *testing.T) {
 		{snapshot{}, "connecting"},
 		{snapshot{Status: backup.Status{Phase: backup.PhaseRead, Mailbox: "INBOX", Expected: 2000, Seen: 1, WantedBytes: 5_000_000}, rate: 1000},
 			"reading INBOX, 1 of 2,000 messages, 0 B of 5.0 MB found so far, 1.0 kB/s"},
-		{snapshot{Status: backup.Status{Phase: backup.PhaseDownload, Expected: 20, Seen: 10, WantedBytes: 2_000_000, DownloadedBytes: 1_000_000}, rate: 1e6, left: "1s"},
+		{snapshot{Status: backup.Status{Phase: backup.PhaseDownload, Expected: 20, Seen: 10, WantedBytes: 2_000_000, DownloadedBytes: 1_000_000}, rate: 1e6, left: time.Second, leftKnown: true},
 			"downloading, 10 of 20 messages, 1.0 MB of 2.0 MB, 1.0 MB/s, 1s left"},
 		{snapshot{Status: backup.Status{Phase: backup.PhaseFinish}}, "finishing"},
 	}
@@ -102,6 +102,10 @@ func TestProgressText(t *testing.T) {
 		if got := test.s.text(); got != test.want {
 			t.Errorf("got  %q\nwant %q", got, test.want)
 		}
+	}
+	s := snapshot{Status: backup.Status{Phase: backup.PhaseRead, Mailbox: "INBOX", Expected: 20, Seen: 10, WantedBytes: 3_000_000}, rate: 1e6, left: time.Minute, leftKnown: true}
+	if got, want := s.barText(), "10 of 20 messages, 1m 00s left, 1.0 MB/s, 0 B of 3.0 MB found so far, reading INBOX"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/zalando/go-keyring"
-	"golang.org/x/term"
 )
 
 // keyringService is the name under which passwords stand in the system keyring; the user there is the account's name.
@@ -37,7 +36,7 @@ func (a *app) password(ctx context.Context, acct *Account) (string, error) {
 		pass, err = a.typed[acct.Name], nil
 	}
 	if errors.Is(err, errNoPassword) && a.isTerminal() {
-		if pass, err = a.askHidden(ctx, fmt.Sprintf("Password of %s: ", acct.Name)); err == nil {
+		if pass, err = a.ask(ctx, question{title: "Password of " + acct.Name, hidden: true}); err == nil {
 			a.typed[acct.Name] = pass
 		}
 	}
@@ -75,13 +74,19 @@ func passwordFromCommand(ctx context.Context, acct *Account, stderr io.Writer) (
 	}
 	cmd.Stderr = stderr
 	cmd.WaitDelay = time.Second // a child that keeps the pipe open does not hold us
-	out, err := cmd.Output()
-	pass := firstLine(out)
+	var out headWriter
+	cmd.Stdout = &out
+	err := cmd.Run()
+	pass := firstLine(out.head)
 	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return "", context.Canceled
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", fmt.Errorf("password_command took longer than %s; try it in a terminal", passwordTimeout)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return "", fmt.Errorf("password_command: %w; try it in a terminal", err)
+	case len(pass) > maxPassword:
+		return "", errors.New("the first line that password_command printed is too long for a password; try it in a terminal")
 	case pass == "":
 		return "", fmt.Errorf("password_command printed nothing; its first line must be the password")
 	}
@@ -89,30 +94,44 @@ func passwordFromCommand(ctx context.Context, acct *Account, stderr io.Writer) (
 }
 
 func passwordFromFile(acct *Account) (string, error) {
-	f, err := os.Open(acct.PasswordFile)
+	info, err := os.Stat(acct.PasswordFile) // before it is opened, which would wait for the other end of a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("password_file %q does not exist; run \"mailkeep login %s\" to write it", acct.PasswordFile, acct.Name)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read password_file: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", fmt.Errorf("read password_file: %w", err)
+	if !info.Mode().IsRegular() {
+		return "", usagef("password_file %q is not a plain file; for anything else use password_command", acct.PasswordFile)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return "", usagef("password_file %q may be read by others (mode %04o); run: chmod 600 %q", acct.PasswordFile, info.Mode().Perm(), acct.PasswordFile)
 	}
-	content, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	f, err := os.Open(acct.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("read password_file: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
 	if err != nil {
 		return "", fmt.Errorf("read password_file: %w", err)
 	}
 	pass := firstLine(content)
+	if len(pass) > maxPassword {
+		return "", fmt.Errorf("the first line of password_file %q is too long for a password", acct.PasswordFile)
+	}
 	if pass == "" {
 		return "", fmt.Errorf("the first line of password_file %q is empty; it must be the password", acct.PasswordFile)
 	}
 	return pass, nil
+}
+
+// headWriter keeps enough of what is written to find the password in it, and drops the rest.
+type headWriter struct{ head []byte }
+
+func (w *headWriter) Write(p []byte) (int, error) {
+	w.head = append(w.head, p[:min(len(p), maxPassword+2-len(w.head))]...) // a line end may follow the longest password
+	return len(p), nil
 }
 
 func firstLine(text []byte) string {
@@ -156,7 +175,7 @@ func writeFileAtomic(path string, content []byte) error {
 	}
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // CreateTemp's mode is 0600
 	if err != nil {
-		return err
+		return explainCreate(dir, err)
 	}
 	defer os.Remove(f.Name()) // does nothing after the rename
 	_, err = f.Write(content)
@@ -172,35 +191,10 @@ func writeFileAtomic(path string, content []byte) error {
 	return err
 }
 
-// askHidden asks at the terminal without showing what is typed. When ctx ends the terminal shows again what is typed.
-func (a *app) askHidden(ctx context.Context, question string) (string, error) {
-	fd := int(a.stdin.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
+// explainCreate names the folder rather than the temporary file that could not be made in it.
+func explainCreate(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return tellf(err, "nothing may be written into the folder %q; make it writable, or use another one", dir)
 	}
-	fmt.Fprint(a.stderr, question)
-	type answer struct {
-		typed []byte
-		err   error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		typed, err := term.ReadPassword(fd)
-		done <- answer{typed, err}
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(a.stderr)
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
-	case got := <-done:
-		fmt.Fprintln(a.stderr)
-		if got.err != nil {
-			return "", fmt.Errorf("read the password: %w", got.err)
-		}
-		if len(got.typed) == 0 {
-			return "", usagef("no password was typed")
-		}
-		return string(got.typed), nil
-	}
+	return err
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/zalando/go-keyring"
@@ -60,6 +63,20 @@ func TestPasswordFile(t *testing.T) {
 	}
 }
 
+func TestPasswordFileThatIsNone(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := passwordFromFile(&Account{PasswordFile: dir}); err == nil || !strings.Contains(err.Error(), "is not a plain file") {
+		t.Errorf("a folder: %v", err)
+	}
+	long := filepath.Join(dir, "long")
+	if err := os.WriteFile(long, bytes.Repeat([]byte("x"), maxPassword+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := passwordFromFile(&Account{PasswordFile: long}); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("a long line: %v", err)
+	}
+}
+
 func TestPasswordCommand(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the commands are a Unix shell's")
@@ -73,6 +90,20 @@ func TestPasswordCommand(t *testing.T) {
 	got, err = passwordFromCommand(t.Context(), &Account{PasswordCommand: "sleep 5 & echo x"}, &stderr)
 	if got != "x" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+	// Neither much output nor a long line takes memory.
+	got, err = passwordFromCommand(t.Context(), &Account{PasswordCommand: "echo x; head -c 10000000 /dev/zero"}, &stderr)
+	if got != "x" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err = passwordFromCommand(t.Context(), &Account{PasswordCommand: "head -c 10000000 /dev/zero"}, &stderr); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Error(err)
+	}
+	var out headWriter
+	for range 10 {
+		if n, err := out.Write(make([]byte, maxPassword)); n != maxPassword || err != nil || len(out.head) > maxPassword+2 {
+			t.Fatalf("%d, %v, %d bytes are kept", n, err, len(out.head))
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -108,5 +139,16 @@ func TestPasswordFileFor(t *testing.T) {
 			t.Errorf("%q and %q share %s", name, other, file)
 		}
 		seen[strings.ToLower(file)] = name
+	}
+}
+
+// TestUnwritableFolder does without such a folder, because root may write everywhere.
+func TestUnwritableFolder(t *testing.T) {
+	err := explainCreate("/etc", &fs.PathError{Op: "open", Path: "/etc/.mailkeep.toml.123", Err: syscall.EACCES})
+	if want := `nothing may be written into the folder "/etc"; make it writable, or use another one`; err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := explainCreate("/etc", io.ErrUnexpectedEOF); err != io.ErrUnexpectedEOF {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"mailkeep/backup"
 )
@@ -35,10 +38,19 @@ func (a *app) watch(account string) watcher {
 		return &jsonWatcher{tracker: t, out: a.stdout, quiet: a.quiet}
 	case a.quiet:
 		return &lineWatcher{tracker: t, out: a.stderr, quiet: true}
-	case isTerminalFile(a.stderr):
+	case canDraw(a.stderr):
 		return newBarWatcher(t, a.stderr)
 	}
 	return &lineWatcher{tracker: t, out: a.stderr}
+}
+
+// canDraw tells whether bars can be drawn: on a terminal that knows how to go back a line, and that has a width.
+func canDraw(out io.Writer) bool {
+	if !isTerminalFile(out) || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	width, _, err := term.GetSize(int(out.(*os.File).Fd()))
+	return err == nil && width > 0
 }
 
 // tracker keeps the newest status and what the meter makes of it.
@@ -64,39 +76,66 @@ func (t *tracker) take(s backup.Status) {
 // snapshot is what is shown of a moment.
 type snapshot struct {
 	backup.Status
-	rate float64 // bytes a second
-	left string  // "" while unknown
+	rate      float64 // bytes a second
+	left      time.Duration
+	leftKnown bool
 }
 
 func (t *tracker) snapshot() snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := snapshot{Status: t.status, rate: t.meter.rate}
-	if d, ok := t.meter.left(); ok && t.status.Seen < t.status.Expected {
-		s.left = duration(d)
+	if t.status.Seen < t.status.Expected {
+		s.left, s.leftKnown = t.meter.left()
 	}
 	return s
 }
 
 // text describes the moment in a line.
 func (s snapshot) text() string {
-	line := s.doing()
-	if s.Expected > 0 {
-		line += fmt.Sprintf(", %s of %s", commas(s.Seen), count(s.Expected, "message"))
+	return join(s.doing(), s.messages(), s.bytes(), s.speed(), s.timeLeft())
+}
+
+// barText is text with what matters most in front, since a narrow terminal cuts off the end.
+func (s snapshot) barText() string {
+	return join(s.messages(), s.timeLeft(), s.speed(), s.bytes(), s.doing())
+}
+
+// join puts commas between the parts that are not empty.
+func join(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
+
+func (s snapshot) messages() string {
+	if s.Expected == 0 {
+		return ""
 	}
-	if s.WantedBytes > 0 {
-		line += fmt.Sprintf(", %s of %s", size(s.DownloadedBytes), size(s.WantedBytes))
-		if s.Phase == backup.PhaseRead {
-			line += " found so far"
-		}
+	return fmt.Sprintf("%s of %s", commas(s.Seen), count(s.Expected, "message"))
+}
+
+func (s snapshot) bytes() string {
+	if s.WantedBytes == 0 {
+		return ""
 	}
-	if s.rate >= 1 {
-		line += fmt.Sprintf(", %s/s", size(int64(s.rate)))
+	text := fmt.Sprintf("%s of %s", size(s.DownloadedBytes), size(s.WantedBytes))
+	if s.Phase == backup.PhaseRead {
+		text += " found so far"
 	}
-	if s.left != "" {
-		line += ", " + s.left + " left"
+	return text
+}
+
+func (s snapshot) speed() string {
+	if s.rate < 1 {
+		return ""
 	}
-	return line
+	return size(int64(s.rate)) + "/s"
+}
+
+func (s snapshot) timeLeft() string {
+	if !s.leftKnown {
+		return ""
+	}
+	return duration(s.left) + " left"
 }
 
 func (s snapshot) doing() string {
@@ -130,11 +169,11 @@ func (w *lineWatcher) Update(s backup.Status) {
 		return
 	}
 	w.last = now
-	fmt.Fprintf(w.out, "%s: %s\n", w.account, w.snapshot().text())
+	fmt.Fprintf(w.out, "%s: %s\n", printable(w.account), w.snapshot().text())
 }
 
 func (w *lineWatcher) Warn(warning backup.Warning) {
-	fmt.Fprintf(w.out, "%s: warning: %s\n", w.account, printable(warning.Text))
+	fmt.Fprintf(w.out, "%s: warning: %s\n", printable(w.account), printable(warning.Text))
 }
 
 func (w *lineWatcher) Finish() {}
@@ -186,13 +225,11 @@ func (w *jsonWatcher) Update(s backup.Status) {
 }
 
 func (w *jsonWatcher) line() progressLine {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.status
+	s := w.snapshot()
 	line := progressLine{Event: "progress", Account: w.account, Phase: string(s.Phase), Mailbox: s.Mailbox, Messages: s.Seen, Total: s.Expected,
-		Bytes: s.DownloadedBytes, BytesWanted: s.WantedBytes, Rate: float64(int64(w.meter.rate))}
-	if d, ok := w.meter.left(); ok {
-		seconds := int64(d.Seconds())
+		Bytes: s.DownloadedBytes, BytesWanted: s.WantedBytes, Rate: float64(int64(s.rate))}
+	if s.leftKnown {
+		seconds := int64(s.left.Seconds())
 		line.ETA = &seconds
 	}
 	return line
@@ -210,7 +247,8 @@ func (w *jsonWatcher) Finish() {
 	}
 }
 
-// printJSON writes one value as a line. What is written are structs of plain fields, which cannot fail to encode; a closed pipe ends the program by its signal.
+// printJSON writes one value as a line. What is written are structs of plain fields, which cannot fail to encode; errors of writing
+// are kept by resultWriter, and a closed pipe ends the program by its signal.
 func printJSON(out io.Writer, value any) {
 	line, err := json.Marshal(value)
 	if err != nil {
@@ -240,8 +278,8 @@ func newBarWatcher(t *tracker, out io.Writer) *barWatcher {
 	w := &barWatcher{tracker: t, bars: mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(150*time.Millisecond), mpb.WithWidth(30))}
 	w.bar = w.bars.New(0, mpb.BarStyle(), // a total of 0 does not complete it
 		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return t.account + " " })),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + t.snapshot().text() })),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return printable(t.account) + " " })),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + t.snapshot().barText() })),
 	)
 	return w
 }
@@ -253,7 +291,7 @@ func (w *barWatcher) Update(s backup.Status) {
 }
 
 func (w *barWatcher) Warn(warning backup.Warning) {
-	fmt.Fprintf(w.bars, "%s: warning: %s\n", w.account, printable(warning.Text))
+	fmt.Fprintf(w.bars, "%s: warning: %s\n", printable(w.account), printable(warning.Text))
 }
 
 func (w *barWatcher) Finish() {

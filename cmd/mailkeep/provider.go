@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // provider is a mail service whose settings are known.
 type provider struct {
@@ -94,10 +97,13 @@ func (p provider) user(address string) string {
 	return address
 }
 
+// isBlankOrControl tells whether a character has no place in an address.
+func isBlankOrControl(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
 // checkAddress tells what is wrong with a typed address; it need not be deliverable, only a login name with a domain.
 func checkAddress(s string) error {
 	local, domain, ok := strings.Cut(s, "@")
-	if !ok || local == "" || domain == "" || strings.ContainsAny(s, " \t\r\n\x00") || strings.Contains(domain, "@") {
+	if !ok || local == "" || domain == "" || strings.ContainsFunc(s, isBlankOrControl) || strings.Contains(domain, "@") {
 		return usagef("%q is not an e-mail address; it looks like me@example.org", s)
 	}
 	return nil

@@ -63,7 +63,7 @@ func TestCheckAddress(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, s := range []string{"", "me", "@x", "me@", "a b@x", "a@b@c", "a@b\n"} {
+	for _, s := range []string{"", "me", "@x", "me@", "a b@x", "a@b@c", "a@b\n", "a\x1b[31m@b", "a\u00a0b@c"} {
 		if checkAddress(s) == nil {
 			t.Errorf("%q is taken for an address", s)
 		}

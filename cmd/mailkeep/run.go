@@ -83,7 +83,11 @@ func ensureArchive(dir string) error {
 // backupEvery runs a backup at once and then again and again until ctx ends. Errors are reported; the next turn may work.
 func (a *app) backupEvery(ctx context.Context, every time.Duration, backup func() error) {
 	for ctx.Err() == nil {
-		if err := backup(); err != nil && ctx.Err() == nil {
+		err := backup()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
 			fmt.Fprintf(a.stderr, "mailkeep: %s\n", printable(message(ctx, err)))
 		}
 		a.say("next backup at %s", time.Now().Add(every).Format("15:04"))

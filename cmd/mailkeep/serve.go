@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,7 @@ func (s *ServeConfig) listen() (net.Listener, error) {
 		return nil, usagef("nobody could log in: the configuration has no [[serve.login]]; \"mailkeep setup\" makes one")
 	}
 	host, _, err := net.SplitHostPort(s.IMAP)
-	if err != nil {
+	if err != nil || checkListen(s.IMAP) != nil {
 		return nil, usagef("%q is not an address and a port such as %q", s.IMAP, defaultServe)
 	}
 	if s.TLSCert == "" && !isLoopback(host) {
@@ -65,9 +66,9 @@ func (s *ServeConfig) listen() (net.Listener, error) {
 	}
 	var config *tls.Config
 	if s.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+		pair, err := s.certificate()
 		if err != nil {
-			return nil, usagef("load serve.tls_cert and serve.tls_key: %w", err)
+			return nil, err
 		}
 		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
@@ -78,13 +79,32 @@ func (s *ServeConfig) listen() (net.Listener, error) {
 	return ln, err
 }
 
+// certificate reads the pair of files that the configuration names.
+func (s *ServeConfig) certificate() (tls.Certificate, error) {
+	cert, err := os.ReadFile(s.TLSCert)
+	if err != nil {
+		return tls.Certificate{}, usagef("read serve.tls_cert: %w", err)
+	}
+	key, err := os.ReadFile(s.TLSKey)
+	if err != nil {
+		return tls.Certificate{}, usagef("read serve.tls_key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, usagef("serve.tls_cert %q and serve.tls_key %q cannot be used: %s; both must be PEM files, the key without a passphrase", s.TLSCert, s.TLSKey, plainTLS(err))
+	}
+	return pair, nil
+}
+
 func listen(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	switch {
 	case isErrno(err, syscall.EADDRINUSE, 10048):
-		return nil, fmt.Errorf("%s is in use, perhaps by another mailkeep; end that, or choose another address with --imap: %w", addr, syscall.EADDRINUSE)
+		return nil, tellf(syscall.EADDRINUSE, "%s is in use, perhaps by another mailkeep; end that, or choose another address with --imap", addr)
 	case isErrno(err, syscall.EACCES, 10013):
-		return nil, fmt.Errorf("%s may not be listened on; ports below 1024 need privileges, choose another with --imap: %w", addr, syscall.EACCES)
+		return nil, tellf(syscall.EACCES, "%s may not be listened on; ports below 1024 need privileges, choose another with --imap", addr)
+	case isErrno(err, syscall.EADDRNOTAVAIL, 10049):
+		return nil, tellf(err, "%s is no address of this machine; choose another with --imap or serve.imap", addr)
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}

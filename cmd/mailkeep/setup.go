@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,7 +53,7 @@ func (a *app) setup(ctx context.Context, o setupOptions) error {
 	if err != nil {
 		return err
 	}
-	acct, advice, err := a.askAccount(o, c)
+	acct, advice, err := a.askAccount(ctx, o, c)
 	if err != nil {
 		return err
 	}
@@ -92,15 +91,17 @@ func (a *app) configToWrite() (file, text string, c *Config, err error) {
 	if err != nil {
 		return "", "", nil, err
 	}
-	content, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if c, err = loadConfig(file); errors.Is(err, errNoConfig) {
 		text, err := a.newConfigText()
 		return file, text, &Config{File: file}, err
 	}
 	if err != nil {
+		return "", "", nil, err
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
 		return "", "", nil, usagef("read the configuration: %w", err)
 	}
-	c, err = loadConfig(file)
 	text = string(content)
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -122,9 +123,9 @@ func (a *app) newConfigText() (string, error) {
 }
 
 // askAccount asks for what the options leave open. advice says where to get the password.
-func (a *app) askAccount(o setupOptions, c *Config) (acct Account, advice string, err error) {
+func (a *app) askAccount(ctx context.Context, o setupOptions, c *Config) (acct Account, advice string, err error) {
 	if o.address == "" {
-		o.address, err = a.ask(question{title: "E-mail address", check: checkAddress})
+		o.address, err = a.ask(ctx, question{title: "E-mail address", check: checkAddress})
 	}
 	if err == nil {
 		err = checkAddress(o.address)
@@ -133,11 +134,11 @@ func (a *app) askAccount(o setupOptions, c *Config) (acct Account, advice string
 		return Account{}, "", err
 	}
 	for _, known := range c.Accounts {
-		if known.Name == o.address {
+		if strings.EqualFold(known.Name, o.address) {
 			return Account{}, "", usagef("%s: account %q is there already; \"mailkeep login %s\" gives it another password", c.File, known.Name, known.Name)
 		}
 	}
-	acct = Account{Name: o.address, User: o.address, Host: o.host, TLS: o.tls, Auth: "app-password", Connections: defaultConnections}
+	acct = Account{Name: strings.ReplaceAll(o.address, "/", "_"), User: o.address, Host: o.host, TLS: o.tls, Auth: "app-password", Connections: defaultConnections}
 	found, known := findProvider(o.address)
 	switch {
 	case o.host != "":
@@ -151,7 +152,7 @@ func (a *app) askAccount(o setupOptions, c *Config) (acct Account, advice string
 		a.say("%s: %s", found.name, found.host)
 	default:
 		guess := "imap." + o.address[strings.IndexByte(o.address, '@')+1:] + ":993"
-		acct.Host, err = a.ask(question{title: "IMAP server", standard: guess})
+		acct.Host, err = a.ask(ctx, question{title: "IMAP server", standard: guess})
 	}
 	if err != nil {
 		return Account{}, "", err
@@ -173,7 +174,7 @@ func (a *app) askAccount(o setupOptions, c *Config) (acct Account, advice string
 // askUntilItWorks asks for the password and logs in with it. Who sits at a terminal may try again; a script may not.
 func (a *app) askUntilItWorks(ctx context.Context, acct *Account) (string, error) {
 	for try := 1; ; try++ {
-		typed, err := a.ask(question{title: "Password for " + acct.Name, hidden: true})
+		typed, err := a.ask(ctx, question{title: "Password for " + acct.Name, hidden: true})
 		if err != nil {
 			return "", err
 		}

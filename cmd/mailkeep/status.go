@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -154,23 +153,22 @@ func diskUse(ctx context.Context, dir string) (int64, error) {
 }
 
 func (a *app) printStatus(s *statusReport) error {
-	fmt.Fprintf(a.stdout, "archive %s: %s (%s), %s on disk\n", s.Archive, count(s.Messages, "message"), size(s.Bytes), size(s.Disk))
+	fmt.Fprintf(a.stdout, "archive %s: %s (%s), %s on disk\n", printable(s.Archive), count(s.Messages, "message"), size(s.Bytes), size(s.Disk))
 	if len(s.Accounts) == 0 {
 		fmt.Fprintln(a.stdout, "no account has been backed up yet")
 		return nil
 	}
 	fmt.Fprintln(a.stdout)
-	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "account\tkind\tmailboxes\tmessages\tsize\tgone\tfailed\tlast backup")
+	t := table{right: []bool{false, false, true, true, true, true, true}}
+	t.row("account", "kind", "mailboxes", "messages", "size", "gone", "failed", "last backup")
 	for _, acct := range s.Accounts {
 		last := "unknown"
 		if acct.LastBackup != nil {
 			last = acct.LastBackup.Finished.Local().Format("2006-01-02 15:04") + " " + acct.LastBackup.Result
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(acct.Name), acct.Kind, commas(int64(acct.Mailboxes)), commas(acct.Messages), size(acct.Bytes),
-			commas(acct.Gone), commas(acct.Failed), last)
+		t.row(acct.Name, acct.Kind, commas(int64(acct.Mailboxes)), commas(acct.Messages), size(acct.Bytes), commas(acct.Gone), commas(acct.Failed), last)
 	}
-	if err := t.Flush(); err != nil {
+	if err := t.write(a.stdout); err != nil {
 		return err
 	}
 	if len(s.Failed) == 0 {

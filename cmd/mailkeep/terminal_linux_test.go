@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +33,20 @@ type terminal struct {
 	seen int // where the next await begins to look
 }
 
+// xterm can draw and is wide enough.
+var xterm = terminalKind{name: "xterm", width: 120}
+
+type terminalKind struct {
+	name  string
+	width uint16
+}
+
 func atTerminal(t *testing.T, dir string, args ...string) *terminal {
+	t.Helper()
+	return xterm.run(t, dir, args...)
+}
+
+func (kind terminalKind) run(t *testing.T, dir string, args ...string) *terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -47,7 +63,7 @@ func atTerminal(t *testing.T, dir string, args ...string) *terminal {
 			number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
 		}
 		if err == nil {
-			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120})
+			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: kind.width})
 		}
 	})
 	if err != nil {
@@ -60,7 +76,7 @@ func atTerminal(t *testing.T, dir string, args ...string) *terminal {
 	defer slave.Close()
 	term := &terminal{t: t, master: master, cmd: exec.Command("mailkeep", args...), ended: make(chan struct{})}
 	term.cmd.Dir = dir
-	term.cmd.Env = append(os.Environ(), "TERM=xterm", "HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	term.cmd.Env = append(os.Environ(), "TERM="+kind.name, "HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = slave, slave, slave
 	term.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := term.cmd.Start(); err != nil {
@@ -128,7 +144,9 @@ func TestSetupAtTerminal(t *testing.T) {
 	}
 	addr := sim.Start(t)
 	term := atTerminal(t, dir, "setup", "--host", addr, "--tls", "none")
-	term.await("E-mail address", "me@example.org\r")
+	term.await("E-mail address: ", "nobody\r")
+	term.await("\"nobody\" is not an e-mail address", "")
+	term.await("E-mail address: ", "me@example.org\r")
 	term.await("Password for me@example.org", "mistyped\r")
 	term.await("check the user name and the password", "")
 	term.await("Password for me@example.org", "righteous\r")
@@ -142,6 +160,10 @@ func TestSetupAtTerminal(t *testing.T) {
 	}
 	if _, err := loadConfig(filepath.Join(dir, configName)); err != nil {
 		t.Error(err)
+	}
+
+	if strings.Contains(term.shown(), "\x1b") {
+		t.Errorf("the terminal is asked or steered where plain text would do:\n%q", term.shown())
 	}
 
 	term = atTerminal(t, dir, "backup")
@@ -169,5 +191,62 @@ func TestPasswordAtTerminal(t *testing.T) {
 	term.await("Password of me@example.org: ", "\x03") // Ctrl-C
 	if code := term.wait(); code != 1 || !strings.Contains(term.shown(), "mailkeep: interrupted") {
 		t.Errorf("exit code %d after Ctrl-C:\n%s", code, term.shown())
+	}
+}
+
+// TestInterruptedQuestions presses Ctrl-C where a line or a password is asked for, and with a pipe that stays silent.
+func TestInterruptedQuestions(t *testing.T) {
+	dir := t.TempDir()
+	term := atTerminal(t, dir, "setup")
+	term.await("E-mail address: ", "\x03")
+	if code := term.wait(); code != 1 || !strings.Contains(term.shown(), "mailkeep: interrupted\r\n") {
+		t.Errorf("exit code %d:\n%s", code, term.shown())
+	}
+	term = atTerminal(t, dir, "setup", "me@example.org", "--host", "127.0.0.1:1", "--tls", "none")
+	term.await("Password for me@example.org: ", "\x03")
+	if code := term.wait(); code != 1 || !strings.Contains(term.shown(), "mailkeep: interrupted\r\n") {
+		t.Errorf("exit code %d:\n%s", code, term.shown())
+	}
+	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
+		t.Error("an interrupted setup wrote a configuration")
+	}
+
+	silent, stay, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	defer stay.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &app{stdin: silent, stderr: io.Discard}
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := a.ask(ctx, question{title: "E-mail address"}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// TestProgressAtTerminals sees bars where they can be drawn, and plain lines on terminals that cannot go back or do not know their width.
+func TestProgressAtTerminals(t *testing.T) {
+	for _, test := range []struct {
+		kind  terminalKind
+		drawn bool
+	}{{xterm, true}, {terminalKind{"dumb", 120}, false}, {terminalKind{"xterm", 0}, false}} {
+		dir := t.TempDir()
+		sim := gmailsim.New(gmailsim.Options{User: "me@example.org", Password: "righteous"})
+		if err := sim.Load(gmailsim.Sample(200, 1)); err != nil {
+			t.Fatal(err)
+		}
+		sim.AddFault(gmailsim.Fault{Name: "slow", When: gmailsim.When{Command: "*FETCH"}, Do: gmailsim.Action{Latency: 200 * time.Millisecond}, Times: -1})
+		text := "[[account]]\nhost = \"" + sim.Start(t) + "\"\nuser = \"me@example.org\"\ntls = \"none\"\npassword_command = \"echo righteous\"\n"
+		if err := os.WriteFile(filepath.Join(dir, configName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		term := test.kind.run(t, dir, "backup")
+		if code := term.wait(); code != 0 || !strings.Contains(term.shown(), "200 new messages") {
+			t.Errorf("%v: exit code %d:\n%s", test.kind, code, term.shown())
+		}
+		if drawn := strings.Contains(term.shown(), "\x1b["); drawn != test.drawn || !drawn && !strings.Contains(term.shown(), "me@example.org: connecting\r\n") {
+			t.Errorf("%v: a bar is drawn: %v\n%q", test.kind, drawn, term.shown())
+		}
 	}
 }
