@@ -2,7 +2,9 @@ package archive
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -36,26 +38,8 @@ func (r *Reader) Copies(ctx context.Context, folder FolderID, f func(Known) erro
 // BySourceID returns the messages that an account holds under the given ids (X-GM-MSGID or EMAILID); unknown ids are left out.
 func (r *Reader) BySourceID(ctx context.Context, account AccountID, ids []string) (map[string]Ref, error) {
 	found := make(map[string]Ref, len(ids))
-	err := inChunks(ids, func(chunk []string) error {
-		query, args, err := sqlx.In("SELECT i.source_id, m.ref FROM item i JOIN message m ON m.id = i.message_id WHERE i.account_id = ? AND i.source_id IN (?) AND i.source_id <> ''", account, chunk)
-		if err != nil {
-			return err
-		}
-		rows, err := r.db.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id string
-			var ref Ref
-			if err := rows.Scan(&id, &ref); err != nil {
-				return err
-			}
-			found[id] = ref
-		}
-		return rows.Err()
-	})
+	err := lookUp(ctx, r, "SELECT i.source_id, m.ref FROM item i JOIN message m ON m.id = i.message_id WHERE i.source_id <> '' AND i.account_id = ? AND i.source_id IN (?)",
+		[]any{account}, ids, func(id string, ref Ref) { found[id] = ref })
 	if err != nil {
 		return nil, fmt.Errorf("find messages by their ids at the source: %w", err)
 	}
@@ -67,28 +51,11 @@ func (r *Reader) BySourceID(ctx context.Context, account AccountID, ids []string
 func (r *Reader) ByFingerprint(ctx context.Context, fingerprints []Fingerprint) (map[Fingerprint]Ref, error) {
 	found := make(map[Fingerprint]Ref, len(fingerprints))
 	var ambiguous []Fingerprint
-	err := inChunks(fingerprints, func(chunk []Fingerprint) error {
-		query, args, err := sqlx.In("SELECT fingerprint, ref FROM message WHERE fingerprint IN (?)", chunk)
-		if err != nil {
-			return err
+	err := lookUp(ctx, r, "SELECT fingerprint, ref FROM message WHERE fingerprint IN (?)", nil, fingerprints, func(f Fingerprint, ref Ref) {
+		if other, twice := found[f]; twice && other != ref {
+			ambiguous = append(ambiguous, f)
 		}
-		rows, err := r.db.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var f Fingerprint
-			var ref Ref
-			if err := rows.Scan(&f, &ref); err != nil {
-				return err
-			}
-			if other, twice := found[f]; twice && other != ref {
-				ambiguous = append(ambiguous, f)
-			}
-			found[f] = ref
-		}
-		return rows.Err()
+		found[f] = ref
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find messages by fingerprint: %w", err)
@@ -99,15 +66,34 @@ func (r *Reader) ByFingerprint(ctx context.Context, fingerprints []Fingerprint) 
 	return found, nil
 }
 
-// inChunks keeps queries below SQLite's bound on parameters.
-func inChunks[T any](all []T, f func([]T) error) error {
+// lookUp runs a query that ends in "IN (?)" for the keys, in portions below SQLite's bound on parameters, and calls f with each key and Ref found.
+func lookUp[K any](ctx context.Context, r *Reader, query string, args []any, keys []K, f func(K, Ref)) error {
 	const most = 500
-	for len(all) > 0 {
-		n := min(most, len(all))
-		if err := f(all[:n]); err != nil {
+	for portion := range slices.Chunk(keys, most) {
+		expanded, values, err := sqlx.In(query, append(slices.Clone(args), portion)...)
+		if err != nil {
 			return err
 		}
-		all = all[n:]
+		rows, err := r.db.QueryContext(ctx, expanded, values...)
+		if err != nil {
+			return err
+		}
+		if err := scanRefs(rows, f); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func scanRefs[K any](rows *sql.Rows, f func(K, Ref)) error {
+	defer rows.Close()
+	for rows.Next() {
+		var key K
+		var ref Ref
+		if err := rows.Scan(&key, &ref); err != nil {
+			return err
+		}
+		f(key, ref)
+	}
+	return rows.Err()
 }
