@@ -1,6 +1,5 @@
 package archive
 
-
 // knownItem is what a batch needs to know of an item.
 type knownItem struct {
 	id    ItemID
