@@ -6,7 +6,6 @@
 package dovecot
 
 import (
-	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"mailkeep/integration/need"
+	"mailkeep/integration/program"
 )
 
 // Storage is how Dovecot keeps a user's mail.
@@ -208,23 +208,11 @@ func (s *Server) waitReady() error {
 			return fmt.Errorf("dovecot ended at once: %v", s.exitErr)
 		case <-time.After(20 * time.Millisecond):
 		}
-		if greets(s.Addr) {
+		if program.Greets(s.Addr) {
 			return nil
 		}
 	}
 	return fmt.Errorf("dovecot does not greet on %s within %v", s.Addr, readyWithin)
-}
-
-func greets(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
-	var buf [4]byte
-	n, _ := c.Read(buf[:])
-	return n == 4 && bytes.Equal(buf[:], []byte("* OK"))
 }
 
 // Stop ends the server and removes its folder. It may be called again.

@@ -98,7 +98,7 @@ func (k *Keeper) Serve() (*Serving, error) {
 		close(s.exited)
 	}()
 	for range 2000 {
-		if greets(k.IMAP) {
+		if Greets(k.IMAP) {
 			return s, nil
 		}
 		select {
@@ -110,7 +110,8 @@ func (k *Keeper) Serve() (*Serving, error) {
 	return nil, errors.Join(fmt.Errorf("mailkeep serve does not greet on %s\n%s", k.IMAP, s.out), s.Stop())
 }
 
-func greets(addr string) bool {
+// Greets tells whether an IMAP server answers at addr.
+func Greets(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return false
