@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"mailkeep/archive"
 )
@@ -47,7 +48,7 @@ func (c *changer) ask(ctx context.Context, set uidSet, since uint64) error {
 	}
 	for len(set) > 0 {
 		var head uidSet
-		head, set = set.cut(size)
+		head, set = set.cutSpans(size, math.MaxInt)
 		if err := c.askFor(ctx, head, since); err != nil {
 			return err
 		}
@@ -64,7 +65,8 @@ func (c *changer) askFor(ctx context.Context, set uidSet, since uint64) error {
 		if err := c.f.at(s, false); err != nil {
 			return err
 		}
-		return s.fetchMeta(set, c.want, since, func(m *meta) error { return c.take(ctx, m) })
+		// With bounds a mailbox full of gaps needs no more commands than another; what is new in between is left to fetchNew.
+		return s.fetchMeta(set.bounds(), c.want, since, func(m *meta) error { return c.take(ctx, m) })
 	})
 	no := refused(err)
 	if err != nil && no == nil {
@@ -89,7 +91,7 @@ func (c *changer) askFor(ctx context.Context, set uidSet, since uint64) error {
 		c.f.untold.add(set[0].lo)
 		return nil
 	}
-	head, rest := set.cut(n / 2)
+	head, rest := set.cutSpans(n/2, math.MaxInt)
 	if err := c.askFor(ctx, head, since); err != nil {
 		return err
 	}

@@ -6,13 +6,15 @@
 // Run lists the mailboxes, compares them with what the archive knows (plan.go, pure functions), reads what is new or changed mailbox by mailbox (pass.go, changes.go,
 // fresh.go), downloads the bodies that the archive lacks (download.go), and records all that in batches (recorder.go). What vanished at the source and the state
 // of each mailbox are recorded last, in one batch (finish.go), so that a message that moved is not taken for lost. Until then a mailbox's state is the old
-// one: an interrupted run leaves copies and no state, and the next run asks for the UIDs that the archive has no copy of.
+// one: an interrupted run leaves copies and no state, and the next run asks for the UIDs that the archive has no copy of. Before anything counts as vanished, the
+// mailboxes that were read earlier in the run are asked once more what arrived since (catchup.go): other programs move mail meanwhile.
 //
 // # Gmail and others
 //
 // Gmail (capability X-GM-EXT-1) is read from the mailboxes with the special uses \All, \Junk and \Trash, whatever their names; labels say in which mailboxes of the
 // archive a message is shown, and X-GM-MSGID which message it is. On any other server every mailbox is read, and EMAILID (RFC 8474) or a fingerprint of header
-// block and size tells that a message is in the archive already; the fingerprint counts only for a header with Message-ID and Date. Copies of a message that is being
+// block and size tells that a message is in the archive already; the fingerprint counts only for a header with Message-ID and Date, not in a
+// mailbox for drafts, and not for a second message in the same mailbox. Copies of a message that is being
 // downloaded wait for it (flights.go).
 //
 // # Order
@@ -25,9 +27,15 @@
 // One goroutine reads, Options.Connections goroutines download, one records. All borrow connections from a pool (pool.go) and hold none while they wait for each
 // other, so that a single connection suffices. Lost connections are opened again after a pause, a bounded number of times without progress in between.
 //
+// # Protocol
+//
+// Package wire stands between the client library and the server. A connection has two FETCHes of bodies under way, each with a goroutine that reads its answer, because
+// servers may answer both at once.
+//
 // # What is not believed
 //
-// A list of UIDs that is shorter than the server's own count, a hidden All Mail, a folder cut off at one of Gmail's limits, a mailbox that cannot be read, more than a tenth
+// A list of mailboxes without one that opens when asked for, UIDs under which the server seems to have other messages than before,
+// a list of UIDs that is shorter than the server's own count, a hidden All Mail, a folder cut off at one of Gmail's limits, a mailbox that cannot be read, more than a tenth
 // of an account vanished at once: then nothing is marked as gone, a warning says why, and the next run looks again. A message that the server lists and does not
 // deliver is asked for alone and, if that fails, noted in the failure ledger.
 package backup

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/emersion/go-imap/v2/imapclient"
-
 	"mailkeep/archive"
 )
 
@@ -48,6 +46,7 @@ func (b *jobBuilder) add(ctx context.Context, p *piece) error {
 	}
 	b.next.pieces[p.copy.UID] = p
 	b.bytes += size
+	p.wanted = size
 	return nil
 }
 
@@ -89,7 +88,7 @@ func (r *run) work(ctx context.Context) error {
 			}
 		}
 		f := w.folder()
-		err := r.pool.do(ctx, f.plan.name, "download messages", func(s *Session) error { return w.download(s, f) })
+		err := r.pool.do(ctx, f.plan.name, "download messages", func(s *Session) error { return w.download(ctx, s, f) })
 		if errors.Is(err, errAbandoned) {
 			w.abandon(f, err)
 			err = nil
@@ -111,11 +110,20 @@ func (w *worker) folder() *folder {
 // sent is a job whose command is under way.
 type sent struct {
 	*job
-	cmd *imapclient.FetchCommand
+	done chan error // gets the result once, when the answer is read
+}
+
+// start sends a job's command and reads the answer in a goroutine of its own: a server may answer two commands at once, message by message (RFC 9051 section 5.5;
+// Dovecot does), and the client reads on only when what it has is taken, whichever command it belongs to.
+func (w *worker) start(s *Session, j *job) sent {
+	one := sent{j, make(chan error, 1)}
+	cmd := s.startBodies(j.left())
+	go func() { one.done <- s.readBodies(cmd, w.w, func(a arrived) { w.deliver(j, a) }) }()
+	return one
 }
 
 // download works off the jobs of one folder, and takes more of them while it has the connection. After an error it can be called again with another connection.
-func (w *worker) download(s *Session, f *folder) error {
+func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 	if err := f.at(s, false); err != nil {
 		return err
 	}
@@ -126,24 +134,28 @@ func (w *worker) download(s *Session, f *folder) error {
 			if j == nil {
 				break
 			}
-			line = append(line, sent{j, s.startBodies(j.left())})
+			line = append(line, w.start(s, j))
 		}
 		if len(line) == 0 {
 			return w.oneByOne(s, f)
 		}
 		head := line[0]
-		err := s.readBodies(head.cmd, w.w, func(a arrived) { w.deliver(head.job, a) })
+		err := <-head.done
 		line = line[1:]
-		if err != nil && refused(err) == nil {
+		if slow := w.pool.slow(ctx, s); slow != nil && err == nil {
+			err = s.broken(slow)
+		}
+		lost := err != nil && refused(err) == nil
+		if lost {
 			for _, later := range line {
-				s.cut(later.cmd)
+				<-later.done // it ends with the connection
 				w.queue = append(w.queue, later.job)
 			}
 		}
 		if len(head.pieces) > 0 {
 			w.rest = append(w.rest, head.job)
 		}
-		if err != nil && refused(err) == nil {
+		if lost {
 			return err
 		}
 	}
@@ -191,6 +203,8 @@ func (w *worker) deliver(j *job, a arrived) {
 	}
 	delete(j.pieces, a.uid)
 	w.pool.progress()
+	w.poisoned.Store(0)
+	w.report.want(0, a.size-p.wanted)
 	w.report.downloaded(a.size)
 	if p.size >= 0 && p.size != a.size {
 		w.report.wrongSize(j.f.plan.name, a.uid, p.size, a.size)
@@ -204,7 +218,7 @@ func (w *worker) deliver(j *job, a arrived) {
 
 func (w *worker) land(p *piece, a arrived) {
 	p.copy.Ref = a.ref
-	if p.copy.Fingerprint.IsZero() {
+	if p.copy.Fingerprint.IsZero() && !p.f.drafts() {
 		p.copy.Fingerprint = a.fingerprint
 	}
 	if p.f.earlier > 0 && w.has(a.ref) {
@@ -245,8 +259,11 @@ func (w *worker) oneByOne(s *Session, f *folder) error {
 	return nil
 }
 
-// maxCuts is how many connections may break over one message.
-const maxCuts = 2
+// maxCuts is how many connections may break over one message, and maxPoisoned over how many messages in a row: then it is the server, not the messages.
+const (
+	maxCuts     = 2
+	maxPoisoned = 10
+)
 
 // alone asks for one message.
 func (w *worker) alone(s *Session, j *job, uid uint32) error {
@@ -256,6 +273,9 @@ func (w *worker) alone(s *Session, j *job, uid uint32) error {
 	if err != nil && no == nil {
 		if p.cuts++; p.cuts >= maxCuts && !errors.Is(err, ErrArchive) && j.pieces[uid] != nil {
 			w.giveUp(j, p, "the connection breaks whenever it is asked for: "+err.Error())
+			if w.poisoned.Add(1) <= maxPoisoned {
+				w.pool.progress()
+			}
 		}
 		return err
 	}
@@ -263,6 +283,9 @@ func (w *worker) alone(s *Session, j *job, uid uint32) error {
 		return nil
 	}
 	listed, err := s.listed(uid)
+	if err == nil || refused(err) != nil {
+		w.pool.progress()
+	}
 	switch {
 	case err != nil && refused(err) == nil:
 		return err
@@ -279,8 +302,10 @@ func (w *worker) alone(s *Session, j *job, uid uint32) error {
 // giveUp ends a piece without its message; without a reason it is not at the server any more. Copies that waited for it are fetched themselves.
 func (w *worker) giveUp(j *job, p *piece, reason string) {
 	delete(j.pieces, p.copy.UID)
+	w.report.want(-1, -p.wanted)
 	for _, waiting := range w.flights.crash(p.key) {
-		waiting.key = ""
+		waiting.key, waiting.wanted = "", max(waiting.size, 0)
+		w.report.want(1, waiting.wanted)
 		w.queue = append(w.queue, &job{f: waiting.f, pieces: map[uint32]*piece{waiting.copy.UID: waiting}})
 	}
 	if reason == "" {
@@ -288,7 +313,6 @@ func (w *worker) giveUp(j *job, p *piece, reason string) {
 		return
 	}
 	w.hole(p.f, p.seq, p.copy.UID, reason)
-	w.pool.progress()
 }
 
 // abandon ends all jobs of a folder that is not what it was.

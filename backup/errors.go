@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
+
+	"mailkeep/backup/wire"
 )
 
 // Errors that callers tell apart with errors.Is. Each is wrapped in a sentence that says what happened and what to try.
@@ -64,7 +66,7 @@ func refused(err error) *imap.Error {
 
 // brokenOff tells whether err is the end of a connection rather than nonsense from the server.
 func brokenOff(err error) bool {
-	if errors.Is(err, ErrWire) {
+	if errors.Is(err, wire.ErrWire) {
 		return false
 	}
 	var netErr net.Error

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"mailkeep/archive"
+	"mailkeep/backup/wire"
 )
 
 // meta is what a server says of one message short of its bytes.
@@ -20,7 +21,7 @@ type meta struct {
 	flags       []string
 	date        time.Time // zero when not told
 	size        int64     // RFC822.SIZE; -1 when not told
-	gmail       GmailItems
+	gmail       wire.GmailItems
 	emailID     string
 	threadID    string
 	fingerprint archive.Fingerprint // none when the header was not asked for or does not make the message unique
@@ -37,10 +38,10 @@ type wants struct {
 func (w wants) options(since uint64) *imap.FetchOptions {
 	o := &imap.FetchOptions{UID: true, Flags: true, InternalDate: w.fixed, RFC822Size: w.fixed || w.header, ChangedSince: since}
 	if w.gmail {
-		o.BodySection = append(o.BodySection, GmailSection())
+		o.BodySection = append(o.BodySection, wire.GmailSection())
 	}
 	if w.object {
-		o.BodySection = append(o.BodySection, ObjectSection())
+		o.BodySection = append(o.BodySection, wire.ObjectSection())
 	}
 	if w.header {
 		o.BodySection = append(o.BodySection, headerSection())
@@ -57,7 +58,7 @@ func bodySection() *imap.FetchItemBodySection { return &imap.FetchItemBodySectio
 // maxHeader bounds the header block that is held to compute a fingerprint; a longer one has none. maxItems bounds the agreed sections.
 const (
 	maxHeader = 1 << 20
-	maxItems  = maxItem + 4<<10
+	maxItems  = wire.MaxItem + 4<<10
 )
 
 // fetchMeta asks for all of set, or only those that changed after since, and calls f for each message that the server tells of, once. When f fails, its error is
@@ -91,7 +92,7 @@ func readMeta(msg *imapclient.FetchMessageData, w wants) (*meta, error) {
 		case imapclient.FetchItemDataFlags:
 			m.hasFlags = true
 			for _, flag := range item.Flags {
-				m.flags = append(m.flags, FlagName(flag))
+				m.flags = append(m.flags, wire.FlagName(flag))
 			}
 		case imapclient.FetchItemDataInternalDate:
 			m.date = item.Time
@@ -134,14 +135,14 @@ func (m *meta) section(item *imapclient.FetchItemDataBodySection) ([]byte, error
 	switch {
 	case isHeader:
 		return b, nil
-	case item.MatchCommand(GmailSection()):
+	case item.MatchCommand(wire.GmailSection()):
 		// What could not be read counts as not told: it is asked for again.
-		m.gmail, err = ParseGmail(b)
+		m.gmail, err = wire.ParseGmail(b)
 		if err != nil {
-			m.gmail = GmailItems{MsgID: m.gmail.MsgID}
+			m.gmail = wire.GmailItems{MsgID: m.gmail.MsgID}
 		}
-	case item.MatchCommand(ObjectSection()):
-		m.emailID, m.threadID, err = ParseObject(b)
+	case item.MatchCommand(wire.ObjectSection()):
+		m.emailID, m.threadID, err = wire.ParseObject(b)
 		if err != nil {
 			m.emailID, m.threadID = "", ""
 		}

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"mailkeep/archive"
 )
@@ -96,7 +97,8 @@ func (r *run) closeLabels(ctx context.Context, b *archive.Batch) error {
 
 // holdsBack tells whether nothing may be marked as gone: a mailbox cannot be read that may hold what left the others, or too much of the account vanished at once.
 func (r *run) holdsBack(ctx context.Context, dropped []archive.FolderID) (bool, error) {
-	if r.keepGone {
+	// What left a mailbox may be in one that could not be read to its end.
+	if r.keepGone || slices.ContainsFunc(r.passed, func(f *folder) bool { return f.failed.Load() || f.unsure }) {
 		return true, nil
 	}
 	if r.o.AcceptChanges {

@@ -13,12 +13,13 @@ import (
 
 // piece is a copy that the archive does not have yet. It is complete but for the message's bytes.
 type piece struct {
-	f    *folder
-	seq  uint64
-	copy archive.Copy
-	size int64  // as the server says; -1 when it does not
-	key  string // stands for the bytes, see flights; "" when nothing does
-	cuts int    // connections that broke while the message alone was asked for
+	f      *folder
+	seq    uint64
+	copy   archive.Copy
+	size   int64  // as the server says; -1 when it does not
+	key    string // stands for the bytes, see flights; "" when nothing does
+	wanted int64  // bytes counted in Status.WantedBytes
+	cuts   int    // connections that broke while the message alone was asked for
 }
 
 // asked is what an answer lacked.
@@ -151,7 +152,7 @@ func (a *asked) add(m *meta) {
 		have.gmail.MsgID, have.gmail.ThreadID = m.gmail.MsgID, m.gmail.ThreadID
 	}
 	if m.gmail.HasLabels {
-		have.gmail.Labels, have.gmail.HasLabels = m.gmail.Labels, true
+		have.gmail.Labels, have.gmail.HasLabels, have.gmail.BareNIL = m.gmail.Labels, true, m.gmail.BareNIL
 	}
 	if have.date.IsZero() {
 		have.date = m.date
@@ -253,12 +254,13 @@ func (r *run) piece(f *folder, m *meta) *piece {
 			r.warn(WarnNoLabels, f, m.uid, fmt.Sprintf("Gmail does not tell the labels of message %d in %q; it is kept in that mailbox", m.uid, f.plan.name))
 		}
 		return p
-	case !m.fingerprint.IsZero():
+	case !m.fingerprint.IsZero() && !f.drafts():
 		p.key = printKey(m.fingerprint)
+		p.copy.Fingerprint = m.fingerprint
 	case m.emailID != "":
 		p.key = "email " + m.emailID
 	}
-	p.copy = archive.Copy{Folder: f.ID, UID: m.uid, Fingerprint: m.fingerprint, SourceID: m.emailID, ThreadID: m.threadID, Date: m.date, Flags: m.flags}
+	p.copy = archive.Copy{Folder: f.ID, UID: m.uid, Fingerprint: p.copy.Fingerprint, SourceID: m.emailID, ThreadID: m.threadID, Date: m.date, Flags: m.flags}
 	return p
 }
 
@@ -305,8 +307,15 @@ func (r *run) lookUp(ctx context.Context, a *asked) (map[string]archive.Ref, err
 
 // place finds the bytes of a piece: in the archive, in a download under way, or at the server.
 func (r *run) place(ctx context.Context, p *piece, refs map[string]archive.Ref, jobs *jobBuilder) error {
-	for _, key := range []string{"email " + p.copy.SourceID, p.key} {
-		if ref, ok := refs[key]; ok {
+	if ref, ok := refs["email "+p.copy.SourceID]; ok {
+		r.here(p, ref)
+		return nil
+	}
+	if !p.copy.Fingerprint.IsZero() && p.f.met(p.copy.Fingerprint, refs[p.key]) {
+		p.key = "" // a double, or another message with the same header and size: only its bytes can tell
+	}
+	if p.key != "" {
+		if ref, ok := refs[p.key]; ok {
 			r.here(p, ref)
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"mailkeep/archive"
+	"mailkeep/backup/wire"
 )
 
 // labelUses are the special uses of the folders that show Gmail's system labels; \Inbox is INBOX and \Muted has no folder.
@@ -67,13 +68,16 @@ func makeLabelMap(folders []planned, known []archive.Folder, root string, exclud
 
 // mailboxes names all mailboxes that show a message which was seen in the mailbox own, or returns nil when Gmail did not tell the labels. The list that Gmail sends
 // leaves out the mailbox it was asked in, so own is added. All Mail holds everything that is in neither Spam nor Trash.
-func (m *labelMap) mailboxes(g GmailItems, own string) []string {
+func (m *labelMap) mailboxes(g wire.GmailItems, own string) []string {
 	if !g.HasLabels {
 		return nil
 	}
 	boxes := map[string]bool{own: true}
 	for _, label := range g.Labels {
 		boxes[m.mailbox(label)] = true
+	}
+	if box, ok := m.user["NIL"]; ok && g.BareNIL {
+		boxes[box] = true
 	}
 	delete(boxes, "")
 	exile := boxes[m.system[`\Spam`]] || boxes[m.system[`\Trash`]]

@@ -2,11 +2,14 @@ package backup
 
 import (
 	"context"
-	"errors"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/emersion/go-imap/v2"
 
 	"mailkeep/archive"
 )
@@ -16,6 +19,8 @@ type folder struct {
 	plan     *planned
 	ID       archive.FolderID
 	state    archive.FolderState // as the pass found it, before anything was read
+	upTo     uint32              // the UIDNEXT up to which it was read
+	fresh    uidSet              // UIDs that were to be fetched
 	gone     uidSet              // what the server has no more
 	earlier  uint32              // messages recorded under an older UIDVALIDITY; 0 when that did not change
 	matched  atomic.Int64        // of these, the ones found again
@@ -26,6 +31,35 @@ type folder struct {
 	recorded bool                // the known copies are loaded
 	known    uidSet              // UIDs that the archive has under this UIDVALIDITY
 	flags    flagTable
+	refs     digests // of the known copies' messages, and
+	prints   digests // fingerprints met in this run: for servers without ids of their own
+}
+
+// digests is a set of digests by their first eight bytes, which do for telling that something needs a closer look.
+type digests map[uint64]struct{}
+
+// add adds a digest and tells whether it was there.
+func (d *digests) add(digest []byte) (twice bool) {
+	if *d == nil {
+		*d = make(digests)
+	}
+	key := binary.BigEndian.Uint64(digest)
+	_, twice = (*d)[key]
+	(*d)[key] = struct{}{}
+	return twice
+}
+
+func (d digests) has(digest []byte) bool {
+	_, ok := d[binary.BigEndian.Uint64(digest)]
+	return ok
+}
+
+// drafts tells whether the mailbox is for drafts: programs save one again and again with the same header, and a correction need not change its size.
+func (f *folder) drafts() bool { return f.plan.use == `\Drafts` }
+
+// met notes a fingerprint of a new message and tells whether the mailbox holds another one with it, or another copy of the message that it stands for.
+func (f *folder) met(print archive.Fingerprint, stands archive.Ref) bool {
+	return f.prints.add(print[:]) || !stands.IsZero() && f.refs.has(stands[:])
 }
 
 // errAbandoned ends the pass over one mailbox, not the run.
@@ -47,12 +81,8 @@ func (r *run) pass(ctx context.Context, p *planned) error {
 	}
 	r.passed = append(r.passed, f)
 	err = r.passOpen(ctx, f)
-	if errors.Is(err, errAbandoned) {
-		f.failed.Store(true)
-		r.warn(WarnUnreadable, f, 0, fmt.Sprintf("mailbox %q changed while it was read (%v); run the backup again", p.name, err))
-		return nil
-	}
-	return err
+	f.flags, f.refs = flagTable{}, nil
+	return r.survive(f, err)
 }
 
 // open examines a mailbox and notes its UIDVALIDITY. It returns nil when the server does not let it be read.
@@ -75,6 +105,7 @@ func (r *run) open(ctx context.Context, p *planned) (*folder, error) {
 		r.unreadable(p, fmt.Sprintf("the server gives the messages of mailbox %q no lasting numbers (UIDVALIDITY), so it cannot be backed up", p.name))
 		return nil, nil
 	}
+	f.upTo = f.state.UIDNext
 	f.limited = r.account.Kind == archive.Gmail && folderLimit(f.state.Messages)
 	if f.limited {
 		r.warn(WarnFolderLimit, f, 0, fmt.Sprintf("%q has exactly %d messages, which is one of Gmail's folder limits: if Gmail settings, Forwarding and POP/IMAP, "+
@@ -90,7 +121,7 @@ func (r *run) warn(kind WarningKind, f *folder, uid uint32, text string) {
 func (r *run) unreadable(p *planned, text string) {
 	r.report.warn(Warning{Kind: WarnUnreadable, Mailbox: p.name, Text: text})
 	r.report.summary(func(s *Summary) { s.Unfinished = true })
-	if p.known.FolderState != (archive.FolderState{}) {
+	if p.known.Current != 0 {
 		// What left the other mailboxes may be in here.
 		r.keepGone = true
 	}
@@ -130,20 +161,34 @@ func (f *folder) at(s *Session, fresh bool) error {
 // since returns the mod-sequence from which the server can tell all changes, or 0 when it cannot.
 func (r *run) since(f *folder) uint64 {
 	then := f.plan.known.FolderState
-	if then.UIDValidity != f.state.UIDValidity || f.state.ModSeq == 0 || r.rereadAll(f.plan) {
-		return 0
+	if then.UIDValidity != f.state.UIDValidity || f.state.ModSeq < then.ModSeq || r.rereadAll(f.plan) {
+		return 0 // a mod-sequence that went backwards says that the server forgot, and so counts anew
 	}
 	return then.ModSeq
+}
+
+// doubtful tells whether the UIDs of a mailbox may mean other messages than the archive has under them, although UIDVALIDITY is the same: UIDNEXT went backwards, as after
+// the server was restored from a backup, or a mailbox with the same UIDVALIDITY was removed and this one may be it under the other's name.
+func (r *run) doubtful(f *folder) bool {
+	then := f.plan.known.FolderState
+	if then.UIDValidity != f.state.UIDValidity {
+		return false
+	}
+	if f.state.UIDNext != 0 && f.state.UIDNext < then.UIDNext {
+		return true
+	}
+	return r.account.Kind == archive.IMAP && slices.ContainsFunc(r.plan.missing, func(k archive.Folder) bool { return k.UIDValidity == f.state.UIDValidity })
 }
 
 func (r *run) passOpen(ctx context.Context, f *folder) error {
 	since := r.since(f)
 	then := f.plan.known.FolderState
 	estimate := f.plan.expected()
-	if since != 0 && f.state.UIDNext != 0 && f.state.UIDNext == then.UIDNext && f.state.Messages == then.Messages {
+	doubtful := r.doubtful(f)
+	if !doubtful && since != 0 && f.state.UIDNext != 0 && f.state.UIDNext == then.UIDNext && f.state.Messages == then.Messages {
 		// Nothing came and nothing went: only flags and labels may have changed.
-		fresh := slices.Clone(r.holes[f.ID])
-		r.report.expect(fresh.count() - estimate)
+		f.fresh = slices.Clone(r.holes[f.ID])
+		r.report.expect(f.fresh.count() - estimate)
 		if f.state.ModSeq != then.ModSeq {
 			var all uidSet
 			all.addSpan(span{1, f.state.UIDNext - 1})
@@ -151,7 +196,7 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 				return err
 			}
 		}
-		return r.fetchNew(ctx, f, fresh)
+		return r.fetchNew(ctx, f, f.fresh)
 	}
 	listed, err := r.listed(ctx, f)
 	if err != nil {
@@ -160,13 +205,18 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 	if err := r.load(ctx, f); err != nil {
 		return err
 	}
-	fresh := listed.minus(f.known)
+	stay := listed.and(f.known)
+	f.fresh = listed.minus(f.known)
+	if doubtful {
+		r.warn(WarnRenumbered, f, 0, fmt.Sprintf("the server seems to count the messages of %q anew; they are compared with what is here already", f.plan.name))
+		stay, f.fresh, f.refs = nil, listed, nil
+	}
 	f.gone = union(f.known, r.holes[f.ID]).minus(listed)
-	r.report.expect(fresh.count() - estimate)
-	if err := r.changes(ctx, f, listed.and(f.known), since); err != nil {
+	r.report.expect(f.fresh.count() - estimate)
+	if err := r.changes(ctx, f, stay, since); err != nil {
 		return err
 	}
-	return r.fetchNew(ctx, f, fresh)
+	return r.fetchNew(ctx, f, f.fresh)
 }
 
 func union(a, b uidSet) uidSet {
@@ -185,6 +235,8 @@ func (r *run) listed(ctx context.Context, f *folder) (listed uidSet, err error) 
 	if f.state.Messages == 0 {
 		return nil, nil
 	}
+	short := false
+	count := f.state.Messages
 	err = r.pool.do(ctx, f.plan.name, "list the messages of a mailbox", func(s *Session) error {
 		if err := f.at(s, false); err != nil {
 			return err
@@ -193,22 +245,40 @@ func (r *run) listed(ctx context.Context, f *folder) (listed uidSet, err error) 
 		if err != nil && refused(err) == nil {
 			return err
 		}
-		if listed.count() >= int64(f.state.Messages) {
+		if short = falls(listed, f.state); !short {
 			return nil
+		}
+		// Expunged meanwhile, or left out: counted and listed once more, by another way.
+		if err := f.at(s, true); err != nil {
+			return err
 		}
 		again, err := s.listUIDsByFetch()
-		listed = union(listed, again)
-		if refused(err) != nil {
-			return nil
+		if refused(err) == nil && err != nil {
+			return err
 		}
-		return err
+		count = s.box.NumMessages
+		short = falls(listed, counted(s.box)) && falls(again, counted(s.box))
+		listed = union(listed, again)
+		return nil
 	})
-	if err == nil && listed.count() < int64(f.state.Messages) {
+	if err == nil && short {
 		f.unsure = true
 		r.warn(WarnIncomplete, f, 0, fmt.Sprintf("the server counts %d messages in %q and lists %d; what is listed is backed up, and nothing is taken for gone; "+
-			"run the backup again", f.state.Messages, f.plan.name, listed.count()))
+			"run the backup again", count, f.plan.name, listed.count()))
 	}
 	return listed, err
+}
+
+func counted(box *imap.SelectData) archive.FolderState {
+	return archive.FolderState{UIDNext: uint32(box.UIDNext), Messages: box.NumMessages}
+}
+
+// falls tells whether a list falls short of a state. What came after the state makes up for nothing.
+func falls(listed uidSet, of archive.FolderState) bool {
+	if of.UIDNext > 0 {
+		listed = listed.minus(uidSet{{of.UIDNext, math.MaxUint32}})
+	}
+	return listed.count() < int64(of.Messages)
 }
 
 // load reads which copies the archive has of the folder.
@@ -219,6 +289,9 @@ func (r *run) load(ctx context.Context, f *folder) error {
 	err := r.w.Copies(ctx, f.ID, func(k archive.Known) error {
 		f.known.add(k.UID)
 		f.flags.add(k.UID, k.Flags)
+		if r.account.Kind == archive.IMAP {
+			f.refs.add(k.Ref[:])
+		}
 		return nil
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mailkeep/archive"
+	"mailkeep/backup/wire"
 )
 
 func TestUIDSet(t *testing.T) {
@@ -250,11 +251,11 @@ func TestLabelMap(t *testing.T) {
 		{[]string{"a/b"}, "INBOX", []string{"INBOX", "[G]/Alle", "a/b"}},
 	}
 	for _, c := range cases {
-		if got := m.mailboxes(GmailItems{HasLabels: true, Labels: c.labels}, c.own); !slices.Equal(got, c.want) {
+		if got := m.mailboxes(wire.GmailItems{HasLabels: true, Labels: c.labels}, c.own); !slices.Equal(got, c.want) {
 			t.Errorf("%q in %q: %q, want %q", c.labels, c.own, got, c.want)
 		}
 	}
-	if m.mailboxes(GmailItems{}, "x") != nil {
+	if m.mailboxes(wire.GmailItems{}, "x") != nil {
 		t.Error("labels that were not told are not none")
 	}
 }

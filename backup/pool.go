@@ -23,6 +23,7 @@ type pool struct {
 	live     int // sessions lent or idle
 	failures int // in a row, without any progress in between
 	pause    *backoff.ExponentialBackOff
+	ease     time.Duration // before each command of every connection, while the server throttles
 	sum      traffic
 }
 
@@ -76,9 +77,11 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 		return err
 	}
 	release := s.guard(ctx)
-	err = f(s)
+	if err = p.slow(ctx, s); err == nil {
+		err = f(s)
+	}
 	release()
-	if ended := s.wire.ended(); ended != nil && err != nil && refused(err) == nil && !errors.Is(err, ErrArchive) && !errors.Is(err, errStop) {
+	if ended := s.socket.ended(); ended != nil && err != nil && refused(err) == nil && !errors.Is(err, ErrArchive) && !errors.Is(err, errStop) {
 		err = fmt.Errorf("the connection ended: %w", ended)
 	}
 	if s.noted.overQuota() && err != nil && refused(err) == nil {
@@ -106,6 +109,31 @@ func (p *pool) wait(ctx context.Context, err error) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-time.After(pause):
+		return nil
+	}
+}
+
+// slow waits before a command while the server throttles the account: the wait doubles with each throttled answer up to half a minute, and shrinks with each other one.
+func (p *pool) slow(ctx context.Context, s *Session) error {
+	throttled := s.noted.throttled()
+	p.mu.Lock()
+	switch {
+	case throttled:
+		p.ease = min(max(2*p.ease, p.o.Pause/4), 30*p.o.Pause)
+	case p.ease > p.o.Pause/8:
+		p.ease /= 2
+	default:
+		p.ease = 0
+	}
+	wait := p.ease
+	p.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errStop, context.Cause(ctx))
+	case <-time.After(wait):
 		return nil
 	}
 }

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -46,6 +47,7 @@ type run struct {
 	passed   []*folder       // whose pass was begun
 	labelled map[string]bool // Gmail: mailboxes that a label seen in this run stands for
 	keepGone bool            // a mailbox that was readable is not: what seems to have vanished may be in there
+	poisoned atomic.Int32    // messages given up in a row because the connection broke over each
 }
 
 func newRun(w *archive.Writer, o Options) *run {
@@ -148,6 +150,14 @@ func (r *run) settle(ctx context.Context) error {
 		f := &r.plan.folders[i]
 		b.Folders = append(b.Folders, archive.FolderSpec{Name: f.name, Delimiter: f.delim, SpecialUse: f.use, Mailbox: f.mailbox})
 	}
+	unlisted, err := r.unlisted(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range unlisted {
+		b.Folders = append(b.Folders, archive.FolderSpec{Name: f.name, Delimiter: f.delim, SpecialUse: f.use, Mailbox: f.mailbox})
+	}
+	r.plan.folders = append(r.plan.folders, unlisted...)
 	if err := r.record(ctx, b); err != nil {
 		return err
 	}
@@ -237,6 +247,9 @@ func (r *run) read(ctx context.Context) error {
 		if err := r.pass(ctx, f); err != nil {
 			return fmt.Errorf("back up mailbox %q: %w", f.name, err)
 		}
+	}
+	if err := r.catchUp(ctx); err != nil {
+		return err
 	}
 	r.report.phase(PhaseDownload, "")
 	return nil

@@ -16,6 +16,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
+
+	"mailkeep/backup/wire"
 )
 
 // silence is how long a server may send nothing at all while it owes an answer. Gmail, when it throttles, pauses for a minute at most.
@@ -31,7 +33,7 @@ type SessionOptions struct {
 	// Trace receives the conversation as the client library sees it, passwords and mail included; nil for none.
 	Trace io.Writer
 	// Notice is told of alerts and of signs of throttling. It must not block.
-	Notice func(Notice)
+	Notice func(wire.Notice)
 }
 
 // Session is one connection to an IMAP server. The Dial function makes it and logs in; Run uses and closes it. One goroutine at a time may use it.
@@ -39,8 +41,8 @@ type Session struct {
 	// Client speaks IMAP over the connection. Until the Session is handed over it may be used for what Login and Authenticate do not cover.
 	Client *imapclient.Client
 
-	conn     *Conn
-	wire     *wire
+	conn     *wire.Conn
+	socket   *socket
 	caps     imap.CapSet // after login
 	commands int
 
@@ -54,17 +56,18 @@ type noted struct {
 	mu     sync.Mutex
 	alerts []string
 	quota  bool
+	slower bool // the server throttled an answer
 }
 
 // NewSession makes a Session of an established connection, TLS included, and waits for the server's greeting. The Session owns c, also when NewSession fails.
 func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
-	s := &Session{wire: &wire{Conn: c}}
+	s := &Session{socket: &socket{Conn: c}}
 	if o.AfterStartTLS {
-		s.conn = NewConnAfterStartTLS(s.wire)
+		s.conn = wire.NewConnAfterStartTLS(s.socket)
 	} else {
-		s.conn = NewConn(s.wire)
+		s.conn = wire.NewConn(s.socket)
 	}
-	s.conn.OnNotice(func(n Notice) {
+	s.conn.OnNotice(func(n wire.Notice) {
 		s.noted.add(n)
 		if o.Notice != nil {
 			o.Notice(n)
@@ -88,26 +91,26 @@ func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
 	return s, nil
 }
 
-// wire notes why a connection ended: the client library tells the first thing it took offence at, which may be another.
-type wire struct {
+// socket notes why a connection ended: the client library tells the first thing it took offence at, which may be another.
+type socket struct {
 	net.Conn
 	mu  sync.Mutex
 	err error
 }
 
-func (w *wire) Read(p []byte) (int, error) {
+func (w *socket) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.note(err)
 	return n, err
 }
 
-func (w *wire) Write(p []byte) (int, error) {
+func (w *socket) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.note(err)
 	return n, err
 }
 
-func (w *wire) note(err error) {
+func (w *socket) note(err error) {
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return
 	}
@@ -119,7 +122,7 @@ func (w *wire) note(err error) {
 }
 
 // ended returns why the connection ended, or nil when it did not end by itself.
-func (w *wire) ended() error {
+func (w *socket) ended() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
@@ -127,13 +130,15 @@ func (w *wire) ended() error {
 
 const maxAlerts = 20
 
-func (n *noted) add(notice Notice) {
+func (n *noted) add(notice wire.Notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case notice.Kind == NoticeOverQuota:
+	case notice.Kind == wire.NoticeOverQuota:
 		n.quota = true
-	case notice.Kind == NoticeAlert && len(n.alerts) < maxAlerts:
+	case notice.Kind == wire.NoticeThrottled:
+		n.slower = true
+	case notice.Kind == wire.NoticeAlert && len(n.alerts) < maxAlerts:
 		n.alerts = append(n.alerts, notice.Text)
 	}
 }
@@ -142,6 +147,15 @@ func (n *noted) overQuota() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.quota
+}
+
+// throttled tells whether the server throttled an answer since the last call.
+func (n *noted) throttled() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	slower := n.slower
+	n.slower = false
+	return slower
 }
 
 // take returns the alerts since the last call.
@@ -171,7 +185,6 @@ func (s *Session) Authenticate(mechanism sasl.Client) error {
 }
 
 // Close closes the connection without a LOGOUT.
-
 func (s *Session) Close() error {
 	return s.Client.Close()
 }
@@ -198,7 +211,7 @@ func (s *Session) guardFor(ctx context.Context, limit time.Duration) (release fu
 				if read := s.conn.BytesRead(); read != last {
 					last, since = read, now
 				} else if now.Sub(since) >= limit {
-					s.wire.note(fmt.Errorf("nothing came for %v: %w", limit, os.ErrDeadlineExceeded))
+					s.socket.note(fmt.Errorf("nothing came for %v: %w", limit, os.ErrDeadlineExceeded))
 					s.conn.Close()
 					return
 				}
@@ -255,3 +268,13 @@ func askForTLS(c net.Conn) error {
 		}
 	}
 }
+
+// Notice is what a server says in a status line that asks for attention; see SessionOptions.Notice.
+type Notice = wire.Notice
+
+// The kinds of notices.
+const (
+	NoticeThrottled = wire.NoticeThrottled
+	NoticeOverQuota = wire.NoticeOverQuota
+	NoticeAlert     = wire.NoticeAlert
+)

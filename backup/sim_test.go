@@ -219,7 +219,11 @@ func (r *rig) kept() (boxes map[string][]string, gone int) {
 // same fails the test unless the archive shows exactly what the server has.
 func (r *rig) same(delim string) {
 	r.t.Helper()
-	want := r.source(delim)
+	r.sameAs(r.source(delim))
+}
+
+func (r *rig) sameAs(want map[string][]string) {
+	r.t.Helper()
 	have, _ := r.kept()
 	for name, rows := range want {
 		got, ok := have[name]

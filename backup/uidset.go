@@ -88,11 +88,21 @@ func (s uidSet) and(t uidSet) uidSet { return s.minus(s.minus(t)) }
 const maxSpans = 600
 
 // cut splits off the lowest UIDs: at most n of them and at most maxSpans spans.
-func (s uidSet) cut(n int64) (head, rest uidSet) {
+func (s uidSet) cut(n int64) (head, rest uidSet) { return s.cutSpans(n, maxSpans) }
+
+// bounds returns the set if a command can hold it, or else one span with everything between its ends.
+func (s uidSet) bounds() uidSet {
+	if len(s) <= maxSpans {
+		return s
+	}
+	return uidSet{{s[0].lo, s[len(s)-1].hi}}
+}
+
+func (s uidSet) cutSpans(n int64, spans int) (head, rest uidSet) {
 	for i, one := range s {
 		size := int64(one.hi) - int64(one.lo) + 1
 		switch {
-		case i == maxSpans || n == 0:
+		case i == spans || n == 0:
 			return s[:i:i], s[i:]
 		case size > n:
 			middle := one.lo + uint32(n)

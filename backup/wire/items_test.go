@@ -1,4 +1,4 @@
-package backup
+package wire
 
 import (
 	"fmt"
@@ -14,12 +14,12 @@ func TestParseGmail(t *testing.T) {
 		want     GmailItems
 	}{
 		{"everything", "X-GM-THRID 1873891894758975366\r\nX-GM-MSGID 18446744073709551615\r\nX-GM-LABELS (\"\\\\Inbox\" \"work/project x\" &ANw-bung ProbeImplicit R&-D)\r\n",
-			GmailItems{math.MaxUint64, 1873891894758975366, []string{`\Inbox`, "work/project x", "Übung", "ProbeImplicit", "R&D"}, true}},
+			GmailItems{math.MaxUint64, 1873891894758975366, []string{`\Inbox`, "work/project x", "Übung", "ProbeImplicit", "R&D"}, true, false}},
 		{"empty list", "X-GM-LABELS ()\r\n", GmailItems{HasLabels: true}},
 		{"no list", "X-GM-LABELS NIL\r\nX-GM-MSGID 5\r\n", GmailItems{MsgID: 5}},
 		{"NIL id", "X-GM-MSGID NIL\r\n", GmailItems{}},
 		{"nothing", "", GmailItems{}},
-		{"NIL inside", "X-GM-LABELS (\\Important \"Custom Label\" NIL \"NIL\")", GmailItems{Labels: []string{`\Important`, "Custom Label", "NIL"}, HasLabels: true}},
+		{"NIL inside", "X-GM-LABELS (\\Important \"Custom Label\" NIL \"NIL\")", GmailItems{Labels: []string{`\Important`, "Custom Label", "NIL"}, HasLabels: true, BareNIL: true}},
 		{"bare", "X-GM-LABELS (\\Inbox \\Sent [Mailbox] +IMNews a{5} %*)", GmailItems{Labels: []string{`\Inbox`, `\Sent`, "[Mailbox]", "+IMNews", "a{5}", "%*"}, HasLabels: true}},
 		{"quoted", `X-GM-LABELS ("()" "(foobar)" "f\"o\\o" "")`, GmailItems{Labels: []string{"()", "(foobar)", `f"o\o`}, HasLabels: true}},
 		{"literals", "X-GM-LABELS ({5}\r\na) \"b {1+}\r\nc {6}\r\n\\Inbox)\r\n", GmailItems{Labels: []string{`a) "b`, "c", `\Inbox`}, HasLabels: true}},

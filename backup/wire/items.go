@@ -1,4 +1,4 @@
-package backup
+package wire
 
 import (
 	"fmt"
@@ -56,6 +56,7 @@ type GmailItems struct {
 	ThreadID  uint64   // X-GM-THRID; 0 when the server sent none
 	Labels    []string // X-GM-LABELS in the server's order, without the mailbox the message was fetched from; see SystemLabel
 	HasLabels bool     // the server sent X-GM-LABELS; an empty list is one too
+	BareNIL   bool     // NIL stood in the list: no label, or the one of a user who has a label of that name
 }
 
 // maxLabels bounds the labels of one message. Gmail itself allows 10,000 for a whole account.
@@ -101,7 +102,7 @@ func parseGmail(literal []byte, decode func(string) string) (GmailItems, error) 
 		case "X-GM-THRID":
 			items.ThreadID, err = parseID(&lex)
 		case "X-GM-LABELS":
-			items.Labels, items.HasLabels, err = parseLabels(&lex, decode)
+			err = items.parseLabels(&lex, decode)
 		default:
 			err = wireErrorf("not expected here")
 		}
@@ -127,31 +128,40 @@ func parseID(lex *lexer) (uint64, error) {
 	return id, nil
 }
 
-// parseLabels reads the list of labels. NIL instead of the list is no answer rather than an empty one; NIL inside the list is no label.
-func parseLabels(lex *lexer, decode func(string) string) (labels []string, ok bool, err error) {
+// parseLabels reads the list of labels. NIL instead of the list is no answer rather than an empty one.
+func (g *GmailItems) parseLabels(lex *lexer, decode func(string) string) error {
 	if tok := lex.next(); tok.kind == tokenAtom && upper(tok.text) == "NIL" {
-		return nil, false, nil
+		return nil
 	} else if tok.kind != tokenOpen {
-		return nil, false, wireErrorf("no list")
+		return wireErrorf("no list")
 	}
 	for {
 		tok := lex.next()
 		switch {
 		case tok.kind == tokenClose:
-			return labels, true, nil
+			g.HasLabels = true
+			return nil
 		case tok.kind != tokenAtom && tok.kind != tokenString:
-			return nil, false, wireErrorf("a list without end")
-		case tok.kind == tokenAtom && string(tok.text) == "NIL", len(tok.text) == 0:
+			return g.noLabels("a list without end")
+		case tok.kind == tokenAtom && string(tok.text) == "NIL":
+			g.BareNIL = true
 			continue
-		case len(labels) == maxLabels:
-			return nil, false, wireErrorf("more than %d labels", maxLabels)
+		case len(tok.text) == 0:
+			continue
+		case len(g.Labels) == maxLabels:
+			return g.noLabels(fmt.Sprintf("more than %d labels", maxLabels))
 		}
 		name := string(tok.text)
 		if !SystemLabel(name) {
 			name = decode(name)
 		}
-		labels = append(labels, name)
+		g.Labels = append(g.Labels, name)
 	}
+}
+
+func (g *GmailItems) noLabels(why string) error {
+	g.Labels, g.BareNIL = nil, false
+	return wireErrorf("%s", why)
 }
 
 // ParseObject reads the bytes of ObjectSection (RFC 8474 sections 5.1 and 5.2). An id the server has not, or did not

@@ -1,4 +1,4 @@
-package backup
+package wire
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 // Limits of what a Conn accepts from a server. Literals that are passed on have no limit: they are streamed.
 const (
 	maxLine       = 16 << 20  // one line of a response, without its literals, in bytes
-	maxItem       = 4 << 20   // the value of one FETCH item that has to be understood, in bytes
+	MaxItem       = 4 << 20   // the value of one FETCH item that has to be understood, in bytes
 	maxCommand    = 4 << 20   // one line of a command, in bytes
 	holdInMemory  = 4 << 20   // of a response that waits for its UID; more goes to a temporary file
 	maxHold       = 512 << 20 // of a response that waits for its UID, in bytes

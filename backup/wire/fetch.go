@@ -1,4 +1,4 @@
-package backup
+package wire
 
 import (
 	"bytes"
@@ -301,8 +301,8 @@ func (f *fetchResponse) take(b []byte) error {
 	case useStream:
 		return f.put(b)
 	case useCollect:
-		if len(f.value)+len(b) > maxItem {
-			return wireErrorf("a FETCH item of more than %d MiB", maxItem>>20)
+		if len(f.value)+len(b) > MaxItem {
+			return wireErrorf("a FETCH item of more than %d MiB", MaxItem>>20)
 		}
 		f.value = append(f.value, b...)
 	}
@@ -407,8 +407,8 @@ func (f *fetchResponse) group(value []byte) error {
 	set.text = append(set.text, ' ')
 	set.text = append(set.text, value...)
 	set.text = append(set.text, "\r\n"...)
-	if len(set.text) > maxItem {
-		return wireErrorf("%s of more than %d MiB", f.info.name, maxItem>>20)
+	if len(set.text) > MaxItem {
+		return wireErrorf("%s of more than %d MiB", f.info.name, MaxItem>>20)
 	}
 	if set.got != itemGroups[g].all() {
 		return nil

@@ -1,4 +1,4 @@
-package backup_test
+package wire_test
 
 import (
 	"net"
@@ -9,18 +9,18 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"mailkeep/backup"
+	"mailkeep/backup/wire"
 	"mailkeep/integration/gmailsim"
 )
 
 // openSim logs in to a simulated server through a Conn and opens a mailbox.
-func openSim(t *testing.T, addr, mailbox string) (*imapclient.Client, *backup.Conn) {
+func openSim(t *testing.T, addr, mailbox string) (*imapclient.Client, *wire.Conn) {
 	t.Helper()
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := backup.NewConn(raw)
+	conn := wire.NewConn(raw)
 	client := imapclient.New(conn, nil)
 	t.Cleanup(func() { client.Close() })
 	if err := client.Login("user@example.com", "password").Wait(); err != nil {
@@ -47,7 +47,7 @@ func TestConnAgainstGmail(t *testing.T) {
 	addr := server.Start(t)
 	all := server.FolderName(`\All`)
 	client, conn := openSim(t, addr, all)
-	section, body := backup.GmailSection(), &imap.FetchItemBodySection{Peek: true}
+	section, body := wire.GmailSection(), &imap.FetchItemBodySection{Peek: true}
 	msgs, err := client.Fetch(everything(), &imap.FetchOptions{Flags: true, RFC822Size: true, InternalDate: true, ModSeq: true,
 		BodySection: []*imap.FetchItemBodySection{section, body}}).Collect()
 	if err != nil {
@@ -64,7 +64,7 @@ func TestConnAgainstGmail(t *testing.T) {
 	}
 	for _, m := range msgs {
 		want := byUID[uint32(m.UID)]
-		items, err := backup.ParseGmail(m.FindBodySection(section))
+		items, err := wire.ParseGmail(m.FindBodySection(section))
 		slices.Sort(items.Labels)
 		if err != nil || items.MsgID != uint64(want.ID) || items.ThreadID != uint64(want.Thread) || !items.HasLabels || !slices.Equal(items.Labels, want.Labels) {
 			t.Errorf("UID %d: %+v, %v; want %v %v %q", m.UID, items, err, want.ID, want.Thread, want.Labels)
@@ -89,13 +89,13 @@ func TestConnAgainstUIDLast(t *testing.T) {
 		bodies[string(m.Body)] = true
 	}
 	client, _ := openSim(t, server.Start(t), "INBOX")
-	section, body := backup.ObjectSection(), &imap.FetchItemBodySection{Peek: true}
+	section, body := wire.ObjectSection(), &imap.FetchItemBodySection{Peek: true}
 	msgs, err := client.Fetch(everything(), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{body, section}}).Collect()
 	if err != nil || len(msgs) != 20 {
 		t.Fatalf("%d messages, %v", len(msgs), err)
 	}
 	for i, m := range msgs {
-		email, _, err := backup.ParseObject(m.FindBodySection(section))
+		email, _, err := wire.ParseObject(m.FindBodySection(section))
 		if err != nil || email == "" || m.UID != imap.UID(i+1) || !bodies[string(m.FindBodySection(&imap.FetchItemBodySection{}))] {
 			t.Errorf("message %d: UID %d, id %q, %v", i, m.UID, email, err)
 		}

@@ -1,4 +1,4 @@
-package backup
+package wire
 
 import (
 	"bytes"
@@ -368,8 +368,8 @@ func (r *responses) fetchLine(text []byte, size int64) error {
 	if err != nil {
 		return err
 	}
-	if use == literalCollect && size > maxItem-int64(len(r.fetch.value)) {
-		return wireErrorf("a FETCH item of more than %d MiB", maxItem>>20)
+	if use == literalCollect && size > MaxItem-int64(len(r.fetch.value)) {
+		return wireErrorf("a FETCH item of more than %d MiB", MaxItem>>20)
 	}
 	r.expectLiteral(use, size)
 	return nil
@@ -377,8 +377,8 @@ func (r *responses) fetchLine(text []byte, size int64) error {
 
 // gather joins the lines of a response that names a mailbox, literals included, and repairs it at its end.
 func (r *responses) gather(text []byte, lit int, size int64) error {
-	if int64(len(r.gathered))+int64(len(text))+max(size, 0) > maxItem {
-		return wireErrorf("a mailbox response of more than %d MiB", maxItem>>20)
+	if int64(len(r.gathered))+int64(len(text))+max(size, 0) > MaxItem {
+		return wireErrorf("a mailbox response of more than %d MiB", MaxItem>>20)
 	}
 	r.gathered = append(r.gathered, text[:lit]...)
 	if size >= 0 {

@@ -1,4 +1,4 @@
-package backup
+package wire
 
 import (
 	"bufio"
@@ -65,7 +65,7 @@ func wireClient(t testing.TB, verb string, answer wireAnswer, use func(*imapclie
 		t.Fatal(err)
 	}
 	use(client)
-	if err := client.Logout().Wait(); err != nil {
+	if err := client.Noop().Wait(); err != nil {
 		t.Errorf("the connection did not live on: %v", err)
 	}
 	client.Close()
@@ -106,8 +106,8 @@ func TestClientReadsGmailItems(t *testing.T) {
 		body  string
 		items GmailItems
 	}{
-		{5, "a)\n", GmailItems{19, 18, []string{`\Inbox`, "Übung"}, true}},
-		{6, "abcd", GmailItems{21, 20, nil, true}},
+		{5, "a)\n", GmailItems{19, 18, []string{`\Inbox`, "Übung"}, true, false}},
+		{6, "abcd", GmailItems{21, 20, nil, true, false}},
 	} {
 		items, err := ParseGmail(msgs[i].FindBodySection(section))
 		if err != nil || !reflect.DeepEqual(items, want.items) {
