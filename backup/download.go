@@ -13,7 +13,7 @@ import (
 // A job is what one FETCH of bodies asks for. Two are under way per connection, so that the server never waits for the next command; with these limits no
 // more than 8 MiB are asked for ahead, unless a single message is larger.
 const (
-	jobMessages = 100
+	jobMessages = 50
 	jobBytes    = 4 << 20
 	pipelined   = 2
 	unknownSize = 64 << 10 // counted for a message whose size the server does not tell
@@ -21,6 +21,7 @@ const (
 
 type job struct {
 	f      *folder
+	first  uint64            // number of its first outcome
 	pieces map[uint32]*piece // still to come, by UID
 }
 
@@ -42,7 +43,7 @@ func (b *jobBuilder) add(ctx context.Context, p *piece) error {
 		}
 	}
 	if b.next == nil {
-		b.next = &job{f: p.f, pieces: make(map[uint32]*piece)}
+		b.next = &job{f: p.f, first: p.seq, pieces: make(map[uint32]*piece)}
 	}
 	b.next.pieces[p.copy.UID] = p
 	b.bytes += size
@@ -86,6 +87,9 @@ func (r *run) work(ctx context.Context) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+		}
+		if len(w.rest) == 0 {
+			w.rec.waitNear(ctx, w.queue[0].first)
 		}
 		f := w.folder()
 		err := r.pool.do(ctx, f.plan.name, "download messages", func(s *Session) error { return w.download(ctx, s, f) })
@@ -132,6 +136,10 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 		for len(line) < pipelined && len(w.rest) == 0 {
 			j := w.next(f)
 			if j == nil {
+				break
+			}
+			if len(line) > 0 && !w.rec.near(j.first) {
+				w.queue = slices.Insert(w.queue, 0, j) // after the ones under way
 				break
 			}
 			line = append(line, w.start(s, j))

@@ -30,7 +30,7 @@ type Options struct {
 	Retries int
 	// Pause is the first wait before that; it doubles. 0 means 1 s.
 	Pause time.Duration
-	// BatchMessages, BatchBytes and BatchAge end a batch: what arrived is then recorded. 0 means 500 messages, 32 MiB, 3 s.
+	// BatchMessages, BatchBytes and BatchAge end a batch: what arrived is then recorded. 0 means 200 messages, 16 MiB, 1 s.
 	BatchMessages int
 	BatchBytes    int64
 	BatchAge      time.Duration
@@ -40,9 +40,9 @@ func (o Options) withDefaults() Options {
 	set(&o.Connections, 3)
 	set(&o.Retries, 5)
 	set(&o.Pause, time.Second)
-	set(&o.BatchMessages, 500)
-	set(&o.BatchBytes, 32<<20)
-	set(&o.BatchAge, 3*time.Second)
+	set(&o.BatchMessages, 200)
+	set(&o.BatchBytes, 16<<20)
+	set(&o.BatchAge, time.Second)
 	set(&o.Client, "mailkeep")
 	if o.Progress == nil {
 		o.Progress = silent{}

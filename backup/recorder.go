@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"mailkeep/archive"
@@ -20,15 +21,19 @@ type recorder struct {
 
 	window  chan struct{} // one token per outcome that is expected or not yet recorded
 	results chan outcome
-	next    uint64 // number of the next outcome to hand out
+	next    uint64        // number of the next outcome to hand out
+	reached atomic.Uint64 // number of the oldest outcome that is still missing
 
 	failed context.CancelCauseFunc // ends the run when recording fails
 	exited chan struct{}
 	err    error
 }
 
-// windowSize bounds how far downloads may run ahead of the oldest one that is still missing.
+// windowSize bounds how far reading may run ahead of the oldest message that is still missing.
 const windowSize = 4096
+
+// maxAhead is how far downloads should run ahead of it: what has arrived and waits for an older message to be recorded first is downloaded again after a kill.
+const maxAhead = 200
 
 // outcome is what became of one copy: a Copy to record, a hole, or nothing (it vanished meanwhile).
 type outcome struct {
@@ -57,6 +62,23 @@ func (r *recorder) expect(ctx context.Context) (seq uint64, err error) {
 	seq = r.next
 	r.next++
 	return seq, nil
+}
+
+// near tells whether an outcome is not too far ahead to begin with its download.
+func (r *recorder) near(seq uint64) bool { return seq <= r.reached.Load()+maxAhead }
+
+// waitNear waits until it is, but not for long: the bound is a courtesy and must never stop a run.
+func (r *recorder) waitNear(ctx context.Context, seq uint64) {
+	const patience, look = time.Second, time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for !r.near(seq) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(look):
+		}
+	}
 }
 
 // put hands over an outcome, whose place expect gave. It never blocks for long: the recorder always takes.
@@ -98,6 +120,7 @@ func (r *recorder) run() {
 				next++
 				r.add(&b, ready)
 			}
+			r.reached.Store(next)
 		case now := <-tick.C:
 			if b.count > 0 && now.Sub(b.since) >= r.o.BatchAge {
 				r.flush(&b)

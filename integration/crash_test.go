@@ -43,9 +43,9 @@ func gmailLabels(names []string) []string {
 	return out
 }
 
-// inFlight is the most messages whose download a killed run may lose: 500 of the batch that is being recorded, 500 of the next one, which fills
-// meanwhile, and on each of three connections two requests of 100.
-const inFlight = 500 + 500 + 3*2*100
+// inFlight is the most messages whose download a killed run may lose: 200 of the batch that is being recorded, 200 that wait for an older one, and on each of
+// three connections two requests of 50.
+const inFlight = 200 + 200 + 3*2*50
 
 // A first backup is killed twenty times at random moments, each time by a signal that nothing can catch. The next run finishes it; no
 // invariant is broken; only what was in flight is downloaded again.
