@@ -28,10 +28,11 @@ func TestDovecot(t *testing.T) {
 	t.Logf("first backup: %s", run(t, k, "backup"))
 	n, size := want.distinct()
 
-	t.Run("each message is downloaded and stored once", func(t *testing.T) {
+	t.Run("each message is stored once, and downloaded again only where its header is no proof", func(t *testing.T) {
 		copies, headers := want.copies()
 		t.Logf("%d messages of %d bytes, %d copies with %d bytes of headers; %d bytes came from the server", n, size, copies, headers, relay.Down())
-		// Beside the messages: the header block that identifies each copy, and some protocol for it.
+		// Beside the messages: the header block that identifies each copy, some protocol for it, and the copies of the corpus messages that lack Message-ID
+		// or Date, which are small: the backup takes no such header as proof and downloads each copy.
 		if limit := size + headers + int64(copies)*400 + 200_000; relay.Down() > limit {
 			t.Errorf("%d bytes came from the server, want at most %d", relay.Down(), limit)
 		}
@@ -67,7 +68,19 @@ func TestDovecot(t *testing.T) {
 
 // testMbsync pulls the served archive and compares with the source; it also states what both take on disk.
 func testMbsync(t *testing.T, k *program.Keeper, l login, want account, distinct int64) {
-	boxes, pulledSize := pull(t, l.addr, l.user, l.password)
+	pulledSize := comparePulled(t, l, want)
+	ours := folderSize(t, k.Archive())
+	t.Logf("distinct messages %d bytes; archive %d bytes (%.3f times); mbsync's Maildir %d bytes (%.3f times)",
+		distinct, ours, float64(ours)/float64(distinct), pulledSize, float64(pulledSize)/float64(distinct))
+	if float64(ours) > 1.1*float64(distinct) {
+		t.Errorf("the archive takes %.3f times the bytes of its distinct messages, want at most 1.1", float64(ours)/float64(distinct))
+	}
+}
+
+// comparePulled has mbsync pull the served archive, compares that with the source, and returns the bytes that mbsync's copy takes.
+func comparePulled(t *testing.T, l login, want account) int64 {
+	t.Helper()
+	boxes, size := pull(t, l.addr, l.user, l.password)
 	for name, messages := range want {
 		got := boxes[dovecot.EncodeName(name)]
 		// mbsync leaves out messages whose header no empty line ends.
@@ -78,12 +91,7 @@ func testMbsync(t *testing.T, k *program.Keeper, l login, want account, distinct
 		}
 		compareSets(t, name, messages, got)
 	}
-	ours := folderSize(t, k.Archive())
-	t.Logf("distinct messages %d bytes; archive %d bytes (%.3f times); mbsync's Maildir %d bytes (%.3f times)",
-		distinct, ours, float64(ours)/float64(distinct), pulledSize, float64(pulledSize)/float64(distinct))
-	if float64(ours) > 1.1*float64(distinct) {
-		t.Errorf("the archive takes %.3f times the bytes of its distinct messages, want at most 1.1", float64(ours)/float64(distinct))
-	}
+	return size
 }
 
 // withoutCR takes away the carriage returns, all of which mbsync drops.

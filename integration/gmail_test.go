@@ -155,6 +155,30 @@ func testGmail(t *testing.T, locale string) {
 	compareLabels(t, shown(s), served(t, l))
 }
 
+// The archive of a Gmail account in other programs: each label a mailbox, each message as the source had it.
+func TestGmailClients(t *testing.T) {
+	s, from := gmail(t, gmailsim.Options{})
+	if err := s.Load(gmailsim.Sample(400, 7)); err != nil {
+		t.Fatal(err)
+	}
+	k := newKeeper(t, from)
+	run(t, k, "backup")
+	l := serve(t, k)
+	want := served(t, l)
+	compareLabels(t, shown(s), want)
+	source := login{from.Addr, from.User, from.Password}
+	const mailbox, word = "INBOX", "the"
+	hits := search(t, source, mailbox, word)
+	if len(hits) == 0 {
+		t.Errorf("the source has no %q to be found", word)
+	}
+	t.Run("mbsync", func(t *testing.T) { comparePulled(t, l, want) })
+	t.Run("curl", func(t *testing.T) { testCurl(t, l, mailbox, want[mailbox], word, hits) })
+	t.Run("imaplib", func(t *testing.T) { testImaplib(t, l, mailbox, want[mailbox], len(want), word, hits) })
+	t.Run("neomutt", func(t *testing.T) { testNeomutt(t, l, want, mailbox, "Receipts", word, hits) })
+	compareLabels(t, shown(s), served(t, l))
+}
+
 // checkNothingChangedAtSource looks for commands that can change an account.
 func checkNothingChangedAtSource(t *testing.T, c gmailsim.Counters) {
 	t.Helper()
