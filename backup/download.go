@@ -142,6 +142,7 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 				w.queue = slices.Insert(w.queue, 0, j) // after the ones under way
 				break
 			}
+			w.rec.waitNear(ctx, j.first)
 			line = append(line, w.start(s, j))
 		}
 		if len(line) == 0 {

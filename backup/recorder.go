@@ -69,7 +69,7 @@ func (r *recorder) near(seq uint64) bool { return seq <= r.reached.Load()+maxAhe
 
 // waitNear waits until it is, but not for long: the bound is a courtesy and must never stop a run.
 func (r *recorder) waitNear(ctx context.Context, seq uint64) {
-	const patience, look = time.Second, time.Millisecond
+	const patience, look = 30 * time.Second, time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for !r.near(seq) {
