@@ -25,6 +25,9 @@ type Reader struct {
 	version   *sql.Conn
 }
 
+// poolSize is how many connections a Reader opens at most, and keeps.
+var poolSize = max(4, 2*runtime.NumCPU())
+
 // Open opens an archive for reading. It fails with ErrNotFound when there is none at dir, ErrNotArchive when the folder is something else, and ErrNewer when a
 // newer mailkeep wrote it. The caller closes the Reader.
 func Open(dir string) (*Reader, error) {
@@ -46,7 +49,8 @@ func openReader(dir string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open archive %q: %w", dir, err)
 	}
-	db.SetMaxOpenConns(max(4, 2*runtime.NumCPU()))
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize) // opening one costs more than keeping it: it reads the schema
 	version, err := db.Conn(context.Background())
 	if err != nil {
 		db.Close()
