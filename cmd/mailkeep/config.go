@@ -52,10 +52,15 @@ type Account struct {
 
 // ServeConfig says how the archive is served.
 type ServeConfig struct {
-	IMAP    string // host:port
-	TLSCert string // PEM files; needed for an address that is not loopback
-	TLSKey  string
-	Logins  []ServeLogin
+	IMAP     string // host:port; plain, with STARTTLS where there is a certificate; "" for not
+	IMAPS    string // host:port; TLS from the first byte; "" for not
+	Web      string // host:port of the web page; "" for not
+	WebAsked bool   // Web was configured, so that an address in use is an error
+	TLSCert  string // PEM files
+	TLSKey   string
+	SelfMade bool     // a certificate is made instead
+	Names    []string // by which clients reach this machine
+	Logins   []ServeLogin
 }
 
 // ServeLogin is one login of the served archive.
@@ -68,6 +73,7 @@ type ServeLogin struct {
 const (
 	defaultArchive = "MailStore"
 	defaultServe   = "127.0.0.1:1143"
+	defaultWeb     = "127.0.0.1:8143"
 )
 
 // defaultConnections suits Gmail, which slows down clients that open many.
@@ -263,7 +269,7 @@ func (p *configParser) number(to *int, least, most int) func(string, any) {
 }
 
 func (p *configParser) config(top map[string]any) *Config {
-	c := &Config{File: p.file, Archive: filepath.Join(p.dir, defaultArchive), Serve: ServeConfig{IMAP: defaultServe}}
+	c := &Config{File: p.file, Archive: filepath.Join(p.dir, defaultArchive), Serve: ServeConfig{IMAP: defaultServe, Web: defaultWeb}}
 	p.table("", top, keys{
 		"archive": func(path string, v any) { p.table(path, v, keys{"path": p.path(&c.Archive)}) },
 		"account": func(path string, v any) {
@@ -288,17 +294,56 @@ func checkListen(addr string) error {
 
 func (p *configParser) serve(path string, value any, s *ServeConfig) {
 	p.table(path, value, keys{
-		"imap":     p.str(&s.IMAP),
-		"tls_cert": p.path(&s.TLSCert),
-		"tls_key":  p.path(&s.TLSKey),
+		"imap":  p.str(&s.IMAP),
+		"imaps": p.str(&s.IMAPS),
+		"web": func(path string, v any) {
+			p.str(&s.Web)(path, v)
+			s.WebAsked = true
+		},
+		"tls_cert":        p.path(&s.TLSCert),
+		"tls_key":         p.path(&s.TLSKey),
+		"tls_self_signed": p.yes(&s.SelfMade),
+		"names":           p.hostNames(&s.Names),
 		"login": func(path string, v any) {
 			p.tables(path, v, func(path string, v any) { s.Logins = append(s.Logins, p.login(path, v)) })
 		},
 	})
-	if checkListen(s.IMAP) != nil {
-		p.fail(path+".imap", "serve.imap must be an address and a port such as %q, not %q", defaultServe, s.IMAP)
+	for _, l := range []struct{ key, addr, example string }{{"imap", s.IMAP, defaultServe}, {"imaps", s.IMAPS, "0.0.0.0:1993"}, {"web", s.Web, defaultWeb}} {
+		if l.addr != "" && checkListen(l.addr) != nil {
+			p.fail(path+"."+l.key, "serve.%s must be an address and a port such as %q, not %q", l.key, l.example, l.addr)
+		}
+	}
+	if s.IMAP == "" && s.IMAPS == "" {
+		p.fail(path+".imap", "serve.imap must be an address and a port such as %q; it may be empty only where serve.imaps is one", defaultServe)
 	}
 	if given := map[bool]string{true: "tls_cert", false: "tls_key"}[s.TLSCert != ""]; (s.TLSCert == "") != (s.TLSKey == "") {
 		p.fail(path+"."+given, "serve.tls_cert and serve.tls_key go together: give both or none")
+	}
+	if s.TLSCert != "" && s.SelfMade {
+		p.fail(path+".tls_self_signed", "serve.tls_self_signed and serve.tls_cert exclude each other")
+	}
+}
+
+// yes is a key that is true or false.
+func (p *configParser) yes(to *bool) func(string, any) {
+	return func(path string, value any) {
+		b, ok := value.(bool)
+		if !ok {
+			p.fail(path, "%s must be true or false, not %s", plainKey(path), describe(value))
+		}
+		*to = b
+	}
+}
+
+// hostNames is a list of DNS names or IP addresses.
+func (p *configParser) hostNames(to *[]string) func(string, any) {
+	return func(path string, value any) {
+		p.strs(to)(path, value)
+		for i, name := range *to {
+			(*to)[i] = strings.ToLower(name)
+			if !isHostName((*to)[i]) && net.ParseIP(name) == nil {
+				p.fail(path, "%s must hold names such as \"mail.example.org\", without a port, not %q", plainKey(path), name)
+			}
+		}
 	}
 }

@@ -32,7 +32,7 @@ func TestExampleNamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"path", "name", "host", "user", "auth", "password_command", "password_file", "tls", "tls_ca", "exclude", "connections",
-		"imap", "tls_cert", "tls_key", "password_hash", "account"} {
+		"imap", "imaps", "web", "names", "tls_cert", "tls_key", "tls_self_signed", "password_hash", "account"} {
 		if !strings.Contains(string(text), "\n"+key+" = ") && !strings.Contains(string(text), "\n# "+key+" = ") {
 			t.Errorf("config.example.toml does not show %s", key)
 		}
@@ -64,6 +64,12 @@ func TestConfigErrors(t *testing.T) {
 		{"inline tables", "account = [{host = \"h\", user = \"u\", tsl = \"x\"}]", `f:1: unknown key "account.tsl"; did you mean "tls"?`},
 		{"imap address", "[serve]\nimap = \"1143\"", `f:2: serve.imap must be an address and a port`},
 		{"half TLS", "[serve]\ntls_cert = \"x\"", "f:2: serve.tls_cert and serve.tls_key go together"},
+		{"two certificates", "[serve]\ntls_cert = \"x\"\ntls_key = \"x\"\ntls_self_signed = true", "f:4: serve.tls_self_signed and serve.tls_cert exclude each other"},
+		{"no certificate", "[serve]\ntls_self_signed = \"yes\"", `f:2: serve.tls_self_signed must be true or false, not the text "yes"`},
+		{"name with a port", "[serve]\nnames = [\"a.example.org\",\"b:993\"]", `f:2: serve.names must hold names such as "mail.example.org", without a port, not "b:993"`},
+		{"imaps address", "[serve]\nimaps = \"0.0.0.0\"", `f:2: serve.imaps must be an address and a port such as "0.0.0.0:1993"`},
+		{"web address", "[serve]\nweb = \"8143\"", `f:2: serve.web must be an address and a port such as "127.0.0.1:8143"`},
+		{"no address", "[serve]\nimap = \"\"", "f:2: serve.imap must be an address and a port"},
 		{"login without user", "[[serve.login]]\npassword_hash = \"x\"", "f:1: the login has no user"},
 		{"login of nobody", account + "[[serve.login]]\nuser = \"u\"\npassword_hash = \"" + hashOf("x") + "\"\naccount = \"a@b\"", `f:7: login "u" names the unknown account "a@b"; did you mean "a@b.c"?`},
 		{"line break", "[[account]]\nuser = \"a\\nb\"", "f:2: account.user must not contain line breaks"},

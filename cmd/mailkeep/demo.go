@@ -149,18 +149,21 @@ func (a *app) demoServe(ctx context.Context, r *archive.Reader) error {
 	if err != nil {
 		return err
 	}
-	ln, err := a.listenNear(defaultServe)
-	if err != nil {
+	l := new(listeners)
+	if l.imap, err = a.listenNear(defaultServe); err != nil {
 		return err
 	}
-	if a.json {
-		printJSON(a.stdout, serveLine{Event: "serving", Archive: r.Dir(), IMAP: ln.Addr().String(), Users: []string{demoUser}})
-	} else {
-		fmt.Fprintf(a.stdout, "serving the archive over IMAP, read-only, at %s; Ctrl-C ends it\n\n", ln.Addr())
-		printClientSettings(a.stdout, ln.Addr(), false, demoUser, demoPassword)
-		fmt.Fprintf(a.stdout, "  (the address that Thunderbird asks for may be anything, for example %s)\n", demoAccount)
+	if l.web, err = a.listenNear(defaultWeb); err != nil {
+		return errors.Join(err, l.Close())
 	}
-	return a.serveOn(ctx, r, ln, logins)
+	if a.json {
+		printJSON(a.stdout, newServeLine(r.Dir(), l, logins))
+	} else {
+		fmt.Fprintf(a.stdout, "serving the archive over IMAP, read-only, at %s; Ctrl-C ends it\n\n", l.imap.Addr())
+		printClientSettings(a.stdout, l, demoUser, demoPassword)
+		fmt.Fprintf(a.stdout, "  (the address that Thunderbird asks for may be anything, for example %s)\n  other mail programs: %s\n", demoAccount, l.webURL())
+	}
+	return a.serveOn(ctx, r, l, &ServeConfig{Logins: logins})
 }
 
 // listenNear listens on addr, or on the next free port.
@@ -196,7 +199,7 @@ func (a *app) demoCheck(ctx context.Context, r *archive.Reader, source *demoSour
 	}
 	serveCtx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	go func() { served <- a.serveOn(serveCtx, r, ln, logins) }()
+	go func() { served <- a.serveOn(serveCtx, r, &listeners{imap: ln}, &ServeConfig{Logins: logins}) }()
 	started := time.Now()
 	result, err := checkServed(ctx, ln.Addr().String(), demoUser, demoPassword, source.Snapshot())
 	stop()

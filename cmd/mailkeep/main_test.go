@@ -13,8 +13,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
-			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
+			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "get": cmdGet, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
 			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,
 		},
 		Condition: func(cond string) (bool, error) {
@@ -271,6 +273,18 @@ func cmdWaitFor(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("nobody listens on %s", ts.Getenv(args[0]))
+}
+
+// get NAME PATH: fetches a page from the HTTP server at $NAME; what it holds becomes the standard output.
+func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
+	res, err := http.Get("http://" + ts.Getenv(args[0]) + args[1])
+	ts.Check(err)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[1], res.Status)
+	}
+	_, err = io.Copy(ts.Stdout(), res.Body)
+	ts.Check(err)
 }
 
 // appears FILE: waits until the file exists.

@@ -54,13 +54,13 @@ func (a *app) run(ctx context.Context, every time.Duration, o backupOptions) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	ln, err := c.Serve.listen()
+	l, err := c.Serve.listen(a.log)
 	if err != nil {
 		return err
 	}
-	a.printServe(c, ln.Addr())
+	a.printServe(c, l)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.serveOn(ctx, r, ln, c.Serve.Logins) })
+	g.Go(func() error { return a.serveOn(ctx, r, l, &c.Serve) })
 	g.Go(func() error {
 		a.backupEvery(ctx, every, func() error { return a.backupAll(ctx, c.Archive, accounts, o) })
 		return nil

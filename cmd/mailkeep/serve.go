@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"mailkeep/archive"
 	"mailkeep/imapd"
@@ -22,7 +21,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "serve the archive as a read-only IMAP server",
 		Long: `Serves the archive to mail programs: every label is a mailbox, nothing can be changed, dragging a message to a live account restores it.
-It listens on this machine only, unless tls_cert and tls_key are configured. A backup may run meanwhile in another process; what it adds appears at once.`,
+It listens on this machine only, unless there is a certificate: tls_cert and tls_key, or tls_self_signed = true. Beside it a page explains how each mail program is
+connected. At most 1,000 connections are open at once, 100 from one address; three wrong passwords end a connection, each after a longer wait. A backup may run meanwhile in another process; what it adds appears at once.`,
 		Example: "  mailkeep serve\n  mailkeep serve --imap 127.0.0.1:2143",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), addr) },
@@ -44,107 +44,71 @@ func (a *app) serve(ctx context.Context, addr string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	ln, err := c.Serve.listen()
+	l, err := c.Serve.listen(a.log)
 	if err != nil {
 		return err
 	}
-	a.printServe(c, ln.Addr())
-	return a.serveOn(ctx, r, ln, c.Serve.Logins)
+	a.printServe(c, l)
+	return a.serveOn(ctx, r, l, &c.Serve)
 }
 
-// listen opens the address. Without TLS it takes only addresses of this machine.
-func (s *ServeConfig) listen() (net.Listener, error) {
-	if len(s.Logins) == 0 {
-		return nil, usagef("nobody could log in: the configuration has no [[serve.login]]; \"mailkeep setup\" makes one")
-	}
-	host, _, err := net.SplitHostPort(s.IMAP)
-	if err != nil || checkListen(s.IMAP) != nil {
-		return nil, usagef("%q is not an address and a port such as %q", s.IMAP, defaultServe)
-	}
-	if s.TLSCert == "" && !isLoopback(host) {
-		return nil, usagef("serving on %s without TLS would send passwords and mail readable over the network; configure serve.tls_cert and serve.tls_key, or listen on 127.0.0.1", s.IMAP)
-	}
-	var config *tls.Config
-	if s.TLSCert != "" {
-		pair, err := s.certificate()
-		if err != nil {
-			return nil, err
-		}
-		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	}
-	ln, err := listen(s.IMAP)
-	if err == nil && config != nil {
-		ln = tls.NewListener(ln, config)
-	}
-	return ln, err
-}
-
-// certificate reads the pair of files that the configuration names.
-func (s *ServeConfig) certificate() (tls.Certificate, error) {
-	cert, err := os.ReadFile(s.TLSCert)
-	if err != nil {
-		return tls.Certificate{}, usagef("read serve.tls_cert: %w", err)
-	}
-	key, err := os.ReadFile(s.TLSKey)
-	if err != nil {
-		return tls.Certificate{}, usagef("read serve.tls_key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return tls.Certificate{}, usagef("serve.tls_cert %q and serve.tls_key %q cannot be used: %s; both must be PEM files, the key without a passphrase", s.TLSCert, s.TLSKey, plainTLS(err))
-	}
-	return pair, nil
-}
-
-func listen(addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
-	switch {
-	case isErrno(err, syscall.EADDRINUSE, 10048):
-		return nil, tellf(syscall.EADDRINUSE, "%s is in use, perhaps by another mailkeep; end that, or choose another address with --imap", addr)
-	case isErrno(err, syscall.EACCES, 10013):
-		return nil, tellf(syscall.EACCES, "%s may not be listened on; ports below 1024 need privileges, choose another with --imap", addr)
-	case isErrno(err, syscall.EADDRNOTAVAIL, 10049):
-		return nil, tellf(err, "%s is no address of this machine; choose another with --imap or serve.imap", addr)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	return ln, nil
-}
-
-// serveOn serves until ctx ends, which is no error. It closes ln.
-func (a *app) serveOn(ctx context.Context, r *archive.Reader, ln net.Listener, logins []ServeLogin) error {
+// serveOn serves until ctx ends, which is no error. It closes l.
+func (a *app) serveOn(ctx context.Context, r *archive.Reader, l *listeners, s *ServeConfig) error {
 	o := imapd.Options{Logger: a.log}
-	for _, l := range logins {
-		o.Logins = append(o.Logins, imapd.Login{User: l.User, Hash: []byte(l.PasswordHash), Account: l.Account})
+	for _, login := range s.Logins {
+		o.Logins = append(o.Logins, imapd.Login{User: login.User, Hash: []byte(login.PasswordHash), Account: login.Account})
+	}
+	if l.certificate != nil {
+		o.TLSConfig = l.certificate.config()
 	}
 	server := imapd.New(r, o)
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(ln) }()
-	var err error
-	select {
-	case <-ctx.Done():
-		err = server.Close()
-		<-failed
-	case err = <-failed:
-		err = errors.Join(err, server.Close())
+	g, ctx := errgroup.WithContext(ctx)
+	for _, ln := range []net.Listener{l.imap, l.imaps} {
+		if ln != nil {
+			g.Go(func() error { return server.Serve(ln) })
+		}
 	}
-	return err
+	if l.web != nil {
+		g.Go(func() error { return a.serveWeb(ctx, l.web, l.webOptions(r.Dir(), s.Names, s.Logins)) })
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+	return g.Wait()
 }
 
 // serveLine is the output of serve --json and demo --json.
 type serveLine struct {
-	Event   string   `json:"event"` // "serving"
-	Archive string   `json:"archive"`
-	IMAP    string   `json:"imap"`
-	TLS     bool     `json:"tls"`
-	Users   []string `json:"users"`
+	Event       string   `json:"event"` // "serving"
+	Archive     string   `json:"archive"`
+	IMAP        string   `json:"imap,omitempty"`        // address for plain connections, with STARTTLS if TLS is set
+	IMAPS       string   `json:"imaps,omitempty"`       // address for TLS from the first byte
+	TLS         bool     `json:"tls"`                   // there is a certificate
+	Fingerprint string   `json:"fingerprint,omitempty"` // SHA-256 of a self-made certificate
+	Web         string   `json:"web,omitempty"`         // URL
+	Users       []string `json:"users"`
 }
 
-func (a *app) printServe(c *Config, addr net.Addr) {
-	line := serveLine{Event: "serving", Archive: c.Archive, IMAP: addr.String(), TLS: c.Serve.TLSCert != ""}
-	for _, l := range c.Serve.Logins {
-		line.Users = append(line.Users, l.User)
+func newServeLine(dir string, l *listeners, logins []ServeLogin) serveLine {
+	line := serveLine{Event: "serving", Archive: dir, TLS: l.certificate != nil, Web: l.webURL()}
+	if l.imap != nil {
+		line.IMAP = l.imap.Addr().String()
 	}
+	if l.imaps != nil {
+		line.IMAPS = l.imaps.Addr().String()
+	}
+	if line.TLS && l.certificate.selfMade {
+		line.Fingerprint = fingerprint(l.certificate.get().Leaf)
+	}
+	for _, login := range logins {
+		line.Users = append(line.Users, login.User)
+	}
+	return line
+}
+
+func (a *app) printServe(c *Config, l *listeners) {
+	line := newServeLine(c.Archive, l, c.Serve.Logins)
 	if a.json {
 		printJSON(a.stdout, line)
 		return
@@ -154,29 +118,56 @@ func (a *app) printServe(c *Config, addr net.Addr) {
 	}
 	fmt.Fprintf(a.stdout, "serving %s over IMAP, read-only; Ctrl-C ends it\n\n", c.Archive)
 	for _, user := range line.Users {
-		printClientSettings(a.stdout, addr, line.TLS, user, "the one that \"mailkeep setup\" printed")
+		printClientSettings(a.stdout, l, user, "the one that \"mailkeep setup\" printed")
+	}
+	printCertificate(a.stdout, l.certificate)
+	if line.Web != "" {
+		fmt.Fprintf(a.stdout, "  how to connect each mail program: %s\n\n", line.Web)
 	}
 }
 
-// printClientSettings prints what to type into a mail program.
-func printClientSettings(out io.Writer, addr net.Addr, secure bool, user, password string) {
-	host, port, err := net.SplitHostPort(addr.String())
+// webURL is where the page is found from this machine, or "".
+func (l *listeners) webURL() string {
+	if l.web == nil {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(l.web.Addr().String())
 	if err != nil {
-		host = addr.String()
+		return ""
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "the name of this machine"
+		host = "localhost"
 	}
-	security := "None"
-	if secure {
-		security = "SSL/TLS"
+	scheme := "https"
+	if isLocal(l.web.Addr()) {
+		scheme = "http"
 	}
-	fmt.Fprintf(out, "  type into your mail program (Thunderbird: add a mail account, configure manually):\n"+
-		"    protocol             IMAP\n"+
-		"    server               %s\n"+
-		"    port                 %s\n"+
-		"    connection security  %s\n"+
-		"    authentication       Normal password\n"+
-		"    user name            %s\n"+
-		"    password             %s\n\n", host, port, security, user, password)
+	return scheme + "://" + net.JoinHostPort(host, port) + "/"
+}
+
+// printClientSettings prints what to type into a mail program, for each address that is listened on.
+func printClientSettings(out io.Writer, l *listeners, user, password string) {
+	for i, s := range l.servers() {
+		host := s.Host
+		if host == "" {
+			host = "the name of this machine"
+		}
+		if i == 0 {
+			fmt.Fprintf(out, "  type into your mail program (Thunderbird: add a mail account, configure manually):\n    protocol             IMAP\n")
+		} else {
+			fmt.Fprintf(out, "   or\n")
+		}
+		fmt.Fprintf(out, "    server               %s\n    port                 %d\n    connection security  %s\n", host, s.Port, s.Security)
+	}
+	fmt.Fprintf(out, "    authentication       Normal password\n    user name            %s\n    password             %s\n\n", user, password)
+}
+
+// printCertificate prints how a self-made certificate is told from somebody else's.
+func printCertificate(out io.Writer, c *certificate) {
+	if c == nil || !c.selfMade {
+		return
+	}
+	leaf := c.get().Leaf
+	fmt.Fprintf(out, "  mail programs will ask whether to trust the certificate, which this machine has made itself (valid until %s); say yes only if they show the SHA-256 fingerprint\n    %s\n\n",
+		leaf.NotAfter.Format(time.DateOnly), fingerprint(leaf))
 }

@@ -25,6 +25,6 @@ func (k *Keeper) configure(accounts []Account) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(&b, "\n[serve]\nimap = %q\n\n[[serve.login]]\nuser = %q\npassword_hash = %q\n", k.IMAP, k.User, hash)
+	fmt.Fprintf(&b, "\n[serve]\nimap = %q\nweb = \"\"\n\n[[serve.login]]\nuser = %q\npassword_hash = %q\n", k.IMAP, k.User, hash)
 	return os.WriteFile(filepath.Join(k.Dir, "mailkeep.toml"), []byte(b.String()), 0o600)
 }
