@@ -10,6 +10,7 @@
 //	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows
 //	  tmp/              messages on their way in; emptied when a Writer opens
 //	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here
+//	  summaries/        a message.Summary of each message, derived (summaries.go); may be deleted at any time, and be older or newer than the rest
 //	  last-run.json     how the latest backup went, for "mailkeep status"; may be deleted
 //	  lock              held by the one Writer
 //
@@ -43,6 +44,9 @@
 // (a crash leaves files without rows: A2), appends the batch to the journal (a crash leaves a torn group of lines, which the next Writer cuts off,
 // or a whole one, which it applies to gmail.db), and commits the rows. gmail.db may lose its last commits in a power cut (synchronous=NORMAL); they
 // come back from the journal, UIDs included.
+//
+// Summaries stand outside of that order. Reader.Summarize reads messages that are recorded, in any process and at any time; nothing of it is flushed, and what it left
+// in a crash does not check out and is derived again. No invariant speaks of summaries/, and a full disk there stops nothing but summaries.
 //
 // # Who owns what
 //

@@ -33,7 +33,7 @@ func (r *Reader) Mailbox(ctx context.Context, id MailboxID) (Mailbox, error) {
 	return box, nil
 }
 
-const entryColumns = `SELECT e.uid, i.id, m.ref, m.size, i.date, i.zone, i.flags, i.source_id, i.thread_id, i.modseq, i.gone
+const entryColumns = `SELECT e.uid, i.id, m.id, m.ref, m.size, i.date, i.zone, i.flags, i.source_id, i.thread_id, i.modseq, i.gone
 	FROM entry e JOIN item i ON i.id = e.item_id JOIN message m ON m.id = i.message_id `
 
 // Entries returns all of a mailbox with the ModSeq that they stand for, both of one moment, ascending by UID.
@@ -99,7 +99,7 @@ func scanEntries(rows *sql.Rows, err error) ([]Entry, error) {
 		var e Entry
 		var seconds int64
 		var minutes int
-		if err := rows.Scan(&e.UID, &e.Item, &e.Ref, &e.Size, &seconds, &minutes, &flags, &e.SourceID, &e.ThreadID, &e.ModSeq, &e.GoneAt); err != nil {
+		if err := rows.Scan(&e.UID, &e.Item, &e.Message, &e.Ref, &e.Size, &seconds, &minutes, &flags, &e.SourceID, &e.ThreadID, &e.ModSeq, &e.GoneAt); err != nil {
 			return nil, err
 		}
 		known, ok := shared[string(flags)]

@@ -27,6 +27,7 @@ This folder is a mail archive. It can be read without mailkeep:
                     ("sha256sum ab/*.eml" prints them). Any mail program opens these files.
   gmail.db          SQLite 3: accounts, mailboxes (labels), flags, dates. "sqlite3 gmail.db .schema" explains every column.
   journal/          JSON lines: the same facts in the order in which they were learned; gmail.db can be rebuilt from them.
+  summaries/        what mail programs ask about each message, taken from the messages for speed; may be deleted at any time.
   tmp/ lock quarantine/   working space.
 
 Copy the whole folder to keep everything. Do not change or remove single files.

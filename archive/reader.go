@@ -23,6 +23,8 @@ type Reader struct {
 	// PRAGMA data_version compares with what the same connection saw before, so Version keeps one for itself.
 	versionMu sync.Mutex
 	version   *sql.Conn
+
+	summaries summaryState
 }
 
 // poolSize is how many connections a Reader opens at most, and keeps.
@@ -59,8 +61,9 @@ func openReader(dir string) (*Reader, error) {
 	return &Reader{dir: dir, db: db, version: version}, nil
 }
 
-// Close releases the connections. Files that OpenMessage returned stay open.
+// Close releases the connections. Files that OpenMessage returned stay open, and Summaries stay usable.
 func (r *Reader) Close() error {
+	r.closeSummaries()
 	return errors.Join(r.version.Close(), r.db.Close())
 }
 

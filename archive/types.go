@@ -17,6 +17,9 @@ type MailboxID int64
 // ItemID names an item: a message as one account holds it.
 type ItemID int64
 
+// MessageID names a distinct message within one gmail.db: the number of its row, from 1. Beside it stands the Ref, which is the message's identity everywhere.
+type MessageID int64
+
 // UID is a message's unique identifier in a mailbox of the archive (RFC 9051 section 2.3.1.1), assigned by the archive (A5).
 type UID uint32
 
@@ -92,6 +95,7 @@ type Mailbox struct {
 type Entry struct {
 	UID      UID
 	Item     ItemID
+	Message  MessageID // what [Summaries.Get] takes, with the Ref
 	Ref      Ref
 	Size     int64     // bytes of the file
 	Date     time.Time // INTERNALDATE in the zone that the server gave

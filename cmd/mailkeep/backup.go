@@ -87,6 +87,7 @@ func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o b
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	defer a.summarizeBeside(ctx, w.Reader)()
 	var failed []error
 	incomplete := false
 	for i := range accounts {

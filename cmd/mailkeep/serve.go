@@ -72,6 +72,10 @@ func (a *app) serveOn(ctx context.Context, r *archive.Reader, l *listeners, s *S
 		g.Go(func() error { return a.serveWeb(ctx, l.web, l.webOptions(r.Dir(), s.Names, s.Logins)) })
 	}
 	g.Go(func() error {
+		a.keepSummaries(ctx, r)
+		return nil
+	})
+	g.Go(func() error {
 		<-ctx.Done()
 		return server.Close()
 	})
