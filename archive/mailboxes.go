@@ -57,6 +57,16 @@ func (r *Reader) Entries(ctx context.Context, id MailboxID) ([]Entry, ModSeq, er
 	return entries, counters.Seq, nil
 }
 
+// FlagLists returns the different flag lists of the messages in a mailbox, in no order. It looks at all of them.
+func (r *Reader) FlagLists(ctx context.Context, id MailboxID) ([]string, error) {
+	var lists []string
+	err := r.db.SelectContext(ctx, &lists, "SELECT DISTINCT i.flags FROM entry e JOIN item i ON i.id = e.item_id WHERE e.mailbox_id = ?", id)
+	if err != nil {
+		return nil, fmt.Errorf("list the flags in mailbox %d: %w", id, err)
+	}
+	return lists, nil
+}
+
 // Changes returns what happened to a mailbox after the batch since; next is the UID that follows the last one the caller knows, so that entries from it on count as added.
 func (r *Reader) Changes(ctx context.Context, id MailboxID, since ModSeq, next UID) (Changes, error) {
 	var c Changes

@@ -36,6 +36,8 @@ type bodies struct {
 	known map[archive.Ref]*list.Element // of *structure
 	used  list.List                     // most recently used first
 	bytes int64
+
+	digests digests
 }
 
 // structure is what is kept of a message that has been parsed.

@@ -191,7 +191,7 @@ func (s *session) tell(allowExpunge bool) error {
 		return nil
 	}
 	p.snap = now
-	return s.conn.send(b)
+	return s.conn.send(append(p.appendFlagsResponse(nil), b...))
 }
 
 // untold notes that the client cannot be told of changes now. It will be when the archive can be read again.

@@ -27,6 +27,7 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 		return err
 	}
 	f := &fetcher{s: s, snap: snap, options: o, items: &s.conn.cmd.fetch}
+	f.spans = spans
 	_, f.byUID = set.(imap.UIDSet)
 	for _, sp := range spans {
 		for i := sp.from; i < sp.to; i++ {
@@ -54,6 +55,8 @@ type fetcher struct {
 	options *imap.FetchOptions
 	items   *fetchItems
 	byUID   bool
+	spans   []span       // what is asked for
+	labels  *labelWriter // nil until needed
 
 	out    []byte      // responses not handed to the connection yet
 	pieces []piece     // what has to go between the bytes of out
@@ -212,11 +215,14 @@ func (f *fetcher) response(i int, e *archive.Entry, src *source) error {
 		dst = e.Date.AppendFormat(append(dst, `INTERNALDATE "`...), "_2-Jan-2006 15:04:05 -0700")
 		dst = append(dst, `" `...)
 	}
-	if o.RFC822Size {
+	if f.items.size {
 		dst = strconv.AppendInt(append(dst, "RFC822.SIZE "...), e.Size, 10)
 		dst = append(dst, ' ')
 	}
-	var err error
+	dst, err := f.appendExtra(dst, e, src)
+	if err != nil {
+		return err
+	}
 	if o.Envelope || o.BodyStructure != nil {
 		if dst, err = f.appendStructure(dst, src); err != nil {
 			return err
@@ -243,14 +249,6 @@ func (f *fetcher) response(i int, e *archive.Entry, src *source) error {
 	}
 	f.out = append(f.out, ")\r\n"...)
 	return nil
-}
-
-// obsolete is the name under which the client asked for body section k: RFC822 and the like (RFC 3501 section 6.4.5), or "".
-func (f *fetchItems) obsolete(k int) string {
-	if k < len(f.sections) {
-		return f.sections[k]
-	}
-	return ""
 }
 
 // appendStructure appends ENVELOPE, BODY and BODYSTRUCTURE.

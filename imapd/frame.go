@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/emersion/go-imap/v2"
 )
 
 const (
@@ -33,6 +35,7 @@ type command struct {
 	fetch     fetchItems     // of FETCH
 	selecting bool           // SELECT, given to the library as EXAMINE
 	saveOnly  bool           // SEARCH RETURN (SAVE), which has no untagged response
+	fault     *imap.Error    // what is wrong with a search key that only this package knows
 }
 
 // lineTranslator rewrites one line of a command.

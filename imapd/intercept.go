@@ -26,6 +26,8 @@ func init() {
 		"GETACL":     {imap.ConnStateAuthenticated, true, (*conn).getACL},
 		"MYRIGHTS":   {imap.ConnStateAuthenticated, true, (*conn).myRights},
 		"LISTRIGHTS": {imap.ConnStateAuthenticated, true, (*conn).listRights},
+		"STORE":      {imap.ConnStateAuthenticated, false, refuseStore},
+		"UID STORE":  {imap.ConnStateAuthenticated, false, refuseStore},
 		"SETACL":     {imap.ConnStateAuthenticated, false, refuse},
 		"DELETEACL":  {imap.ConnStateAuthenticated, false, refuse},
 	}
@@ -57,6 +59,9 @@ func (c *conn) command() error {
 	}
 	if !fits {
 		return c.answer("NO [TOOBIG] literals are limited to 4096 bytes")
+	}
+	if takesMailbox(name) {
+		return c.mailboxCommand(args)
 	}
 	cmd.open = true
 	c.ready = c.translateFirst(line, args)
@@ -204,4 +209,12 @@ func unquote(s string) string {
 // refuse answers a command that would change something.
 func refuse(c *conn, _, _ string) error {
 	return c.answer("NO [" + string(errReadOnly.Code) + "] " + errReadOnly.Text)
+}
+
+// refuseStore refuses STORE in all its forms, of which the library knows only the plainest.
+func refuseStore(c *conn, tag, args string) error {
+	if !c.session.hasSelected() {
+		return c.answer("BAD [CLIENTBUG] no mailbox is selected")
+	}
+	return refuse(c, tag, args)
 }

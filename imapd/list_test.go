@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -151,10 +152,14 @@ func TestOddMailboxNames(t *testing.T) {
 		if name == "tab\there" {
 			continue
 		}
-		for _, verb := range []string{"SELECT ", "MYRIGHTS "} {
-			if _, tagged := c.do(verb + wire); !strings.HasPrefix(tagged, "OK") {
-				t.Errorf("with UTF8=ACCEPT %s%s: %s", verb, wire, tagged)
+		literal := fmt.Sprintf("{%d+}\r\n%s", len(name), name)
+		for _, command := range []string{"SELECT " + wire, "MYRIGHTS " + wire, "EXAMINE " + literal, "MYRIGHTS " + literal, "SUBSCRIBE " + literal} {
+			if _, tagged := c.do(command); !strings.HasPrefix(tagged, "OK") {
+				t.Errorf("with UTF8=ACCEPT %s: %s", command, tagged)
 			}
+		}
+		if got := c.ok("STATUS " + literal + " (MESSAGES)"); !strings.HasPrefix(got, "* STATUS "+wire+" (MESSAGES 1)") {
+			t.Errorf("with UTF8=ACCEPT %q: %s", literal, got)
 		}
 		if got := c.ok("STATUS " + wire + " (MESSAGES)"); !strings.HasPrefix(got, "* STATUS "+wire+" (MESSAGES 1)") {
 			t.Errorf("with UTF8=ACCEPT %q: %s", name, got)

@@ -24,6 +24,8 @@ type query struct {
 	not    []*query
 	or     [][2]*query
 
+	tests []rowTest // of the search keys that the library does not know
+
 	sentSince  time.Time
 	sentBefore time.Time
 	fields     []fieldQuery
@@ -75,6 +77,9 @@ func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
 		q.unset = append(q.unset, string(f))
 	}
 	for _, h := range c.Header {
+		if s.compileExtra(q, h.Key, h.Value) {
+			continue
+		}
 		q.fields = append(q.fields, fieldQuery{h.Key, message.Fold(h.Value)})
 	}
 	for i := range c.Not {
@@ -160,7 +165,7 @@ func (q *query) matchesRow(m *candidate) bool {
 	if q.larger > 0 && e.Size <= q.larger || q.less > 0 && e.Size >= q.less {
 		return false
 	}
-	return between(e.Date, q.since, q.before)
+	return between(e.Date, q.since, q.before) && q.passes(m)
 }
 
 // between compares the date of t, in its own zone and without the time (RFC 9051 section 6.4.4), with two dates; a zero one is none.

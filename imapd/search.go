@@ -20,6 +20,9 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 		return nil, err
 	}
 	q := s.compile(snap, criteria)
+	if fault := s.conn.cmd.fault; fault != nil {
+		return nil, fault
+	}
 	found, err := s.scan(ctx, snap, q)
 	if err != nil {
 		if o.ReturnSave {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// searchTranslator rewrites the keys of a SEARCH command that the library loses: a size of 0 means "no such key" to it, and SMALLER is forgotten when a date
+// searchTranslator rewrites the keys of a SEARCH command that the library does not know, see extraKeys, and those that it loses: a size of 0 means "no such key" to it, and SMALLER is forgotten when a date
 // or LARGER follows. NOT protects a key from being put together with others.
 type searchTranslator struct {
 	skip int // arguments of the last key that are still to come
@@ -61,6 +61,10 @@ func (t *searchTranslator) word(out, rest []byte, n int) ([]byte, int) {
 		return append(out, rest[:n]...), n
 	}
 	key := strings.ToUpper(string(rest[:n]))
+	if _, ok := extraKeys[key]; ok {
+		t.skip = 1
+		return append(out, "HEADER "+extraKeyPrefix+key...), n
+	}
 	if key != "SMALLER" && key != "LARGER" {
 		t.skip = searchArguments[key]
 		return append(out, rest[:n]...), n

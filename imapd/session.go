@@ -18,7 +18,8 @@ type session struct {
 	srv      *Server
 	conn     *conn
 	lib      *imapserver.Conn
-	failures int // logins refused
+	failures int  // logins refused
+	gmail    bool // the selected mailbox is of a Gmail account; only the library's goroutine uses it
 
 	mu     sync.Mutex
 	login  *Login    // nil before login
@@ -85,8 +86,12 @@ func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unselect()
-	s.box = p
+	s.box, s.gmail = p, n.gmail
 	unseen, err := p.firstUnseen(s.ctx())
+	var flags []imap.Flag
+	if err == nil {
+		flags, err = p.flags(s.ctx())
+	}
 	if err != nil {
 		s.unselect()
 		return nil, s.translate(err)
@@ -98,18 +103,12 @@ func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 	return &imap.SelectData{
 		List:              list,
 		FirstUnseenSeqNum: unseen,
-		Flags:             systemFlags,
+		Flags:             flags,
 		PermanentFlags:    []imap.Flag{},
 		NumMessages:       p.row.Messages,
 		UIDNext:           imap.UID(p.row.UIDNext),
 		UIDValidity:       p.row.UIDValidity,
 	}, nil
-}
-
-// systemFlags are those that FLAGS announces for every mailbox. A client has to reckon with keywords all the same.
-var systemFlags = []imap.Flag{
-	imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft,
-	imap.FlagForwarded, imap.FlagJunk, imap.FlagNotJunk, imap.FlagMDNSent, imap.FlagImportant, imap.FlagPhishing,
 }
 
 // Unselect implements UNSELECT and CLOSE.
@@ -118,6 +117,13 @@ func (s *session) Unselect() error {
 	defer s.mu.Unlock()
 	s.unselect()
 	return nil
+}
+
+// hasSelected reports whether a mailbox is selected.
+func (s *session) hasSelected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.box != nil
 }
 
 // unselect gives up the mailbox. The caller holds s.mu.
@@ -138,7 +144,7 @@ func (s *session) selected(ctx context.Context) (*snapshot, error) {
 	if err := s.box.load(ctx); err != nil {
 		return nil, s.translate(err)
 	}
-	return s.box.snap, nil
+	return s.box.snap, s.conn.send(s.box.appendFlagsResponse(nil))
 }
 
 // translate turns an error into what the client is told, and logs what only the owner of the archive can mend.

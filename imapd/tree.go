@@ -27,6 +27,8 @@ type node struct {
 	box      archive.MailboxID // 0: an empty INBOX, or not existing
 	use      string            // RFC 6154 attribute, or ""
 	children bool
+	nested   bool // in the top folder of an account
+	gmail    bool // of a Gmail account
 }
 
 // mailboxTree is what one login sees: INBOX first, then by name. It never changes.
@@ -34,6 +36,7 @@ type mailboxTree struct {
 	nodes  []*node
 	byName map[string]*node
 	byWire map[string]*node
+	byBox  map[archive.MailboxID]*node
 }
 
 // find returns the mailbox called name in UTF-8, or nil.
@@ -63,13 +66,19 @@ func (t *mailboxTree) add(n *node) *node {
 	t.nodes = append(t.nodes, n)
 	t.byName[n.name] = n
 	t.byWire[n.wire] = n
+	if n.box != 0 {
+		t.byBox[n.box] = n
+	}
 	return n
 }
 
 // buildTree makes the tree of some accounts: of one, its mailboxes stand at the root; of several, in a top folder each. There is always an INBOX.
 func buildTree(accounts []archive.Account, boxes []archive.Mailbox) *mailboxTree {
-	t := &mailboxTree{byName: make(map[string]*node), byWire: make(map[string]*node)}
-	prefix := make(map[archive.AccountID]string)
+	t := &mailboxTree{byName: make(map[string]*node), byWire: make(map[string]*node), byBox: make(map[archive.MailboxID]*node)}
+	prefix, gmail := make(map[archive.AccountID]string), make(map[archive.AccountID]bool)
+	for _, a := range accounts {
+		gmail[a.ID] = a.Kind == archive.Gmail
+	}
 	if len(accounts) > 1 {
 		for _, a := range accounts {
 			if !strings.EqualFold(a.Name, inbox) {
@@ -84,7 +93,7 @@ func buildTree(accounts []archive.Account, boxes []archive.Mailbox) *mailboxTree
 		if strings.EqualFold(name, inbox) && t.byName[inbox] == nil {
 			name = inbox
 		}
-		t.add(&node{name: name, exists: true, box: b.ID, use: b.SpecialUse})
+		t.add(&node{name: name, exists: true, box: b.ID, use: b.SpecialUse, nested: prefix[b.Account] != "", gmail: gmail[b.Account]})
 	}
 	if t.byName[inbox] == nil {
 		t.add(&node{name: inbox, exists: true})

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/emersion/go-imap/v2"
+
 	"mailkeep/archive"
 )
 
@@ -52,6 +54,9 @@ type view struct {
 	row  archive.Mailbox // as read last
 	snap *snapshot       // nil until somebody needs it
 	seq  archive.ModSeq  // the batch up to which snap stands for the mailbox
+
+	labels   labelCache
+	keywords keywordCache
 }
 
 // position is what one session has told its client of a mailbox.
@@ -59,6 +64,9 @@ type position struct {
 	view *view
 	row  archive.Mailbox // told by SELECT
 	snap *snapshot       // told since; nil until needed, then row stands for it
+
+	flagsOf   *snapshot   // whose flags have been announced; nil: only systemFlags
+	flagsTold []imap.Flag // by FLAGS
 }
 
 // emptyInbox is the row of an INBOX that no account has.
