@@ -19,7 +19,10 @@ func (c *conn) rewrite(p []byte) []byte {
 		return []byte("* OK [CAPABILITY " + c.capabilities() + "] mailkeep, an archive of mail\r\n")
 	case cmd.saveOnly && bytes.HasPrefix(p, []byte("* ESEARCH ")): // RFC 5182 section 2.1
 		return nil
-	case hasMailbox(p) && c.session.utf8():
+	case len(cmd.status) > 0 && bytes.HasPrefix(p, []byte("* STATUS ")):
+		p = cmd.fillStatus(p)
+	}
+	if hasMailbox(p) && c.session.utf8() {
 		return plainAmpersands(p)
 	}
 	return p
@@ -64,8 +67,12 @@ func (c *conn) rewriteTagged(p []byte) []byte {
 			return []byte(cmd.tag + " NO [NONEXISTENT] there is no such mailbox\r\n")
 		}
 		return []byte(cmd.tag + " BAD [CLIENTBUG] an argument is malformed\r\n")
-	case cmd.selecting:
-		return bytes.Replace(p, []byte("EXAMINE completed"), []byte("SELECT completed"), 1)
+	}
+	if cmd.selecting {
+		p = bytes.Replace(p, []byte("EXAMINE completed"), []byte("SELECT completed"), 1)
+	}
+	if bytes.HasPrefix(text, []byte("OK ")) {
+		return append(cmd.tail, p...)
 	}
 	return p
 }

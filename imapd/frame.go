@@ -31,11 +31,14 @@ type command struct {
 	nonSync bool  // the client sends that literal without being asked
 	replies bool  // the client goes on with lines that are no commands: IDLE, AUTHENTICATE
 
-	translate lineTranslator // of the lines after the first; nil: as they are
-	fetch     fetchItems     // of FETCH
-	selecting bool           // SELECT, given to the library as EXAMINE
-	saveOnly  bool           // SEARCH RETURN (SAVE), which has no untagged response
-	fault     *imap.Error    // what is wrong with a search key that only this package knows
+	translate    lineTranslator // of the lines after the first; nil: as they are
+	fetch        fetchItems     // of FETCH
+	selecting    bool           // SELECT, given to the library as EXAMINE
+	saveOnly     bool           // SEARCH RETURN (SAVE), which has no untagged response
+	status       []string       // items of STATUS that the library does not know
+	statusValues []string       // with their values, for its next response
+	tail         []byte         // responses to send before the tagged one, if that is OK
+	fault        *imap.Error    // what is wrong with a search key that only this package knows
 }
 
 // lineTranslator rewrites one line of a command.

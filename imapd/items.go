@@ -28,6 +28,8 @@ func init() {
 		"X-GM-MSGID":  (*fetcher).gmailMessageID,
 		"X-GM-THRID":  (*fetcher).gmailThreadID,
 		"X-GM-LABELS": (*fetcher).gmailLabels,
+		"EMAILID":     (*fetcher).emailID,
+		"THREADID":    (*fetcher).threadID,
 	}
 }
 

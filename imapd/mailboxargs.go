@@ -34,6 +34,7 @@ func (c *conn) mailboxCommand(args []byte) error {
 		// The library answers SELECT with READ-WRITE.
 		cmd.selecting, name = true, "EXAMINE"
 	}
+	text = cmd.translateStatus(text)
 	cmd.open = true
 	c.ready = []byte(cmd.tag + " " + name + text + "\r\n")
 	return nil

@@ -23,6 +23,8 @@ func init() {
 		"X-GM-THRID":  searchGmailID,
 		"X-GM-LABELS": searchLabels,
 		"X-GM-RAW":    searchRaw,
+		"EMAILID":     searchObjectID,
+		"THREADID":    searchObjectID,
 	}
 }
 

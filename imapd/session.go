@@ -96,6 +96,7 @@ func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 		s.unselect()
 		return nil, s.translate(err)
 	}
+	s.conn.cmd.tail = append(s.conn.cmd.tail, "* OK [MAILBOXID ("+mailboxID(&p.row)+")] the same after a renaming\r\n"...)
 	var list *imap.ListData
 	if s.lib.EnabledCaps().Has(imap.CapIMAP4rev2) { // RFC 9051 section 6.3.2
 		list = &imap.ListData{Mailbox: n.name, Delim: delimiter, Attrs: n.attrs(&imap.ListOptions{})}

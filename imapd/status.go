@@ -24,6 +24,7 @@ func (s *session) status(n *node, o *imap.StatusOptions) (*imap.StatusData, erro
 	if err != nil {
 		return nil, s.translate(err)
 	}
+	s.conn.noteStatus(&row)
 	d := &imap.StatusData{
 		Mailbox:     n.name,
 		NumMessages: &row.Messages,
