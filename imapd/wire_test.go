@@ -271,6 +271,7 @@ func TestMalformedCommands(t *testing.T) {
 		S: * OK ~
 		S: * FLAGS ~
 		S: * OK ~
+		S: * OK [MAILBOXID ~
 		S: n OK ~
 		C: o ENABLE X-NONSENSE CONDSTORE
 		S: * ENABLED
