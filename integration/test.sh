@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that are missing (as root), then: format, vet, staticcheck, module file, all tests with
 # the race detector and nothing skipped, the cross builds, generated files. Ends with "N passed, N failed, N skipped"
-# and exit status 0, or 1 when any step failed. Every test's output is in artifacts/test.log.
+# and exit status 0, or 1 when any step failed. Every test's output is in artifacts/test.log, beside pictures of Thunderbird.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -12,6 +12,7 @@ staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # what must be there, and the package that brings it
 needed=(
+	thunderbird:thunderbird Xvfb:xvfb /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 	dovecot:dovecot-imapd mbsync:isync neomutt:neomutt curl:curl python3:python3 zstd:zstd git:git gcc:gcc
 	/usr/include/stdlib.h:libc6-dev /usr/lib/dovecot/imap:dovecot-imapd /etc/ssl/certs/ca-certificates.crt:ca-certificates
 )
@@ -54,7 +55,7 @@ formatted() {
 tests() {
 	local log=artifacts/test.log status allowed
 	mkdir -p artifacts
-	MAILKEEP_NO_SKIP=1 go test -race -v -timeout 12m ./... > "$log" 2>&1
+	MAILKEEP_NO_SKIP=1 MAILKEEP_ARTIFACTS=$PWD/artifacts go test -race -v -timeout 12m ./... > "$log" 2>&1
 	status=$?
 	# what remains: results by package, failures, and what tests have to say
 	grep -vE '^[[:space:]]*(=== (RUN|PAUSE|CONT|NAME)|--- PASS|\?  )' "$log"

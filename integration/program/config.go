@@ -9,7 +9,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-func (k *Keeper) configure(accounts []Account) error {
+// Configure writes the configuration for some accounts, from k's fields as they are now.
+func (k *Keeper) Configure(accounts ...Account) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[archive]\npath = %q\n", k.Archive())
 	for i, a := range accounts {

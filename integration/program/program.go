@@ -53,7 +53,7 @@ func New(binary, dir string, accounts ...Account) (*Keeper, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	return k, k.configure(accounts)
+	return k, k.Configure(accounts...)
 }
 
 // Archive is the archive's folder.

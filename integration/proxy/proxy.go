@@ -15,6 +15,7 @@ type Proxy struct {
 
 	target      string
 	listener    net.Listener
+	transcript  *Transcript // nil: none
 	wg          sync.WaitGroup
 	mu          sync.Mutex
 	open        map[net.Conn]bool
@@ -23,12 +24,15 @@ type Proxy struct {
 }
 
 // New starts a relay to target (host:port). The caller closes it.
-func New(target string) (*Proxy, error) {
+func New(target string) (*Proxy, error) { return Record(target, nil) }
+
+// Record starts a relay that also writes down what is said, unless transcript is nil.
+func Record(target string, transcript *Transcript) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{Addr: l.Addr().String(), target: target, listener: l, open: map[net.Conn]bool{}}
+	p := &Proxy{Addr: l.Addr().String(), target: target, listener: l, transcript: transcript, open: map[net.Conn]bool{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -63,13 +67,14 @@ func (p *Proxy) Close() error {
 }
 
 func (p *Proxy) accept() {
-	for {
+	for number := 0; ; {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
 		p.connections.Add(1)
-		p.wg.Go(func() { p.relay(client) })
+		number++
+		p.wg.Go(func() { p.relay(client, number) })
 	}
 }
 
@@ -91,7 +96,7 @@ func (p *Proxy) drop(c net.Conn) {
 	delete(p.open, c)
 }
 
-func (p *Proxy) relay(client net.Conn) {
+func (p *Proxy) relay(client net.Conn, number int) {
 	defer p.drop(client)
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
@@ -102,14 +107,23 @@ func (p *Proxy) relay(client net.Conn) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { pass(server, client, &p.up) })
-	both.Go(func() { pass(client, server, &p.down) })
+	both.Go(func() { pass(server, client, p.watch(&p.up, number, true)) })
+	both.Go(func() { pass(client, server, p.watch(&p.down, number, false)) })
 	both.Wait()
 }
 
+// watch is where the bytes of one direction of a connection are told of.
+func (p *Proxy) watch(count *atomic.Int64, number int, client bool) io.Writer {
+	if p.transcript == nil {
+		return counter{count}
+	}
+	return io.MultiWriter(counter{count}, &splitter{to: p.transcript, line: Line{Conn: number, Client: client}})
+}
+
 // pass copies one direction, then tells the receiver that nothing more comes.
-func pass(to, from net.Conn, count *atomic.Int64) {
-	_, err := io.Copy(counting{to, count}, from)
+func pass(to, from net.Conn, watch io.Writer) {
+	// What is told of first has been said before its answer.
+	_, err := io.Copy(io.MultiWriter(watch, to), from)
 	if tcp, ok := to.(*net.TCPConn); ok && (err == nil || errors.Is(err, io.EOF)) {
 		tcp.CloseWrite()
 		return
@@ -118,13 +132,9 @@ func pass(to, from net.Conn, count *atomic.Int64) {
 	from.Close()
 }
 
-type counting struct {
-	w io.Writer
-	n *atomic.Int64
-}
+type counter struct{ n *atomic.Int64 }
 
-func (c counting) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n.Add(int64(n))
-	return n, err
+func (c counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
 }
