@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -20,6 +21,7 @@ var (
 	ErrConnection = errors.New("no connection to the server")
 	ErrProtocol   = errors.New("the server does not answer as IMAP asks")
 	ErrArchive    = errors.New("the archive cannot be written")
+	ErrQuota      = errors.New("enough was downloaded for now") // by the server's count or by Options.Quota
 )
 
 // failure is an error of one of the kinds above; its text is the sentence alone, without the kind's own words.
@@ -87,7 +89,7 @@ func brokenOff(err error) bool {
 func classify(err error, doing string) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, ErrAuth), errors.Is(err, ErrConnection), errors.Is(err, ErrProtocol), errors.Is(err, ErrArchive):
+		errors.Is(err, ErrAuth), errors.Is(err, ErrConnection), errors.Is(err, ErrProtocol), errors.Is(err, ErrArchive), errors.Is(err, ErrQuota):
 		return err
 	case refused(err) != nil:
 		return fail(ErrProtocol, err, "%s: the server refused; try again later, and report it if that does not help", doing)
@@ -108,14 +110,28 @@ func LoginError(err error) error {
 		return classify(err, "log in")
 	}
 	text := strings.ToLower(no.Text)
+	says := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(text, p) })
+	}
 	switch {
-	case no.Code == imap.ResponseCodeUnavailable || no.Code == "INUSE" || no.Code == imap.ResponseCodeLimit || no.Code == imap.ResponseCodeOverQuota ||
-		strings.Contains(text, "too many simultaneous connections") || strings.Contains(text, "command or bandwidth limits"):
+	case no.Code == imap.ResponseCodeOverQuota || says("command or bandwidth limits", "[overquota]"):
+		return fail(ErrQuota, err, "log in: the server says that the account has downloaded enough for now; wait a day and run the backup again, it goes on where it was")
+	case says("too many simultaneous connections", "maximum number of connections", "too many connections"):
+		return fail(ErrConnection, err, "log in: too many programs are connected to this account at once; close some, or set connections = 1, and run the backup again")
+	case no.Code == imap.ResponseCodeUnavailable || no.Code == "INUSE" || no.Code == imap.ResponseCodeLimit || says("temporary system problem"):
 		return fail(ErrConnection, err, "log in: the server does not want to serve this account now; wait and run the backup again")
-	case strings.Contains(text, "application-specific password"):
-		return fail(ErrAuth, err, "log in: Gmail takes an app password, not the account's password; create one at https://myaccount.google.com/apppasswords")
-	case strings.Contains(text, "web browser"):
-		return fail(ErrAuth, err, "log in: Gmail wants you to log in with a web browser first; do that and run the backup again")
+	case says("application-specific password", "app password", "app-specific password"):
+		return fail(ErrAuth, err, "log in: the server takes an app password, not the account's password (Gmail: create one at https://myaccount.google.com/apppasswords)")
+	case no.Code == "WEBALERT" || says("web browser", "web login"):
+		return fail(ErrAuth, err, "log in: the server wants you to log in with a web browser first; do that and run the backup again")
+	case says("not enabled for imap", "imap access is disabled", "imap is disabled", "enable imap"):
+		return fail(ErrAuth, err, "log in: IMAP is switched off for this account; switch it on in the settings of its web mail")
+	case no.Type == imap.StatusResponseTypeBad && no.Code == "":
+		return fail(ErrProtocol, err, "log in: the server does not understand the login; run the backup again, and if that does not help try a password without unusual characters")
+	case no.Code == "EXPIRED" || says("password expired", "password has expired"):
+		return fail(ErrAuth, err, "log in: the password has expired; set a new one at the provider, then run \"mailkeep login\"")
+	case no.Code == "AUTHORIZATIONFAILED" || no.Code == "CONTACTADMIN" || says("account is disabled", "account disabled", "account is locked", "account has been locked"):
+		return fail(ErrAuth, err, "log in: the account is locked or not allowed to use IMAP; log in with a web browser or ask the provider")
 	}
 	return fail(ErrAuth, err, "log in: check the user name and the password (Gmail: an app password)")
 }

@@ -200,8 +200,16 @@ func (s *Session) startBodies(set uidSet) *imapclient.FetchCommand {
 }
 
 // readBodies streams the answer into the archive and calls f for each complete message. A refusal by the server is returned after what did arrive; after any other
-// error the connection is unusable.
+// error the connection is unusable. A message counts as complete only when what follows it was understood, too: a server that announces the wrong length is found out
+// behind the message, not in it.
 func (s *Session) readBodies(cmd *imapclient.FetchCommand, to putter, f func(arrived)) error {
+	var last arrived
+	deliver := func(next arrived) {
+		if last.uid != 0 && !last.ref.IsZero() {
+			f(last)
+		}
+		last = next
+	}
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		one, err := readBody(msg, to)
 		if errors.Is(err, ErrArchive) {
@@ -211,11 +219,13 @@ func (s *Session) readBodies(cmd *imapclient.FetchCommand, to putter, f func(arr
 		if err != nil {
 			return s.broken(err)
 		}
-		if one.uid != 0 && !one.ref.IsZero() {
-			f(one)
-		}
+		deliver(one)
 	}
-	return cmd.Close()
+	err := cmd.Close()
+	if err == nil || refused(err) != nil {
+		deliver(arrived{})
+	}
+	return err
 }
 
 func readBody(msg *imapclient.FetchMessageData, to putter) (arrived, error) {

@@ -63,7 +63,9 @@ func (r *run) describe(ctx context.Context, f *folder, set uidSet) (*asked, erro
 	}
 	// What a server tells unasked about a message may be taken for the answer, which then lacks something.
 	for range retells {
-		again := a.lacking(func(m *meta) bool { return !m.hasFlags || w.gmail && (m.gmail.MsgID == 0 || !m.gmail.HasLabels) })
+		again := a.lacking(func(m *meta) bool {
+			return !m.hasFlags || m.date.IsZero() || w.gmail && (m.gmail.MsgID == 0 || !m.gmail.HasLabels)
+		})
 		if len(again) == 0 {
 			break
 		}

@@ -26,10 +26,13 @@ type Options struct {
 	// Contact is the URL or address that goes with Client.
 	Contact string
 
-	// Retries is how often in a row a lost connection is opened again before the run gives up; 0 means 5, negative none.
+	// Retries is how often in a row a lost connection is opened again before the run gives up; 0 means 8, negative none.
 	Retries int
-	// Pause is the first wait before that; it doubles. 0 means 1 s.
+	// Pause is the first wait before that; it doubles up to a minute, and each is shortened or lengthened at random by up to a half. 0 means 1 s.
 	Pause time.Duration
+	// Silence is how long a server may send nothing at all while it owes an answer; then the connection counts as lost. 0 means 5 min: Gmail, when it
+	// throttles, pauses for a minute at most.
+	Silence time.Duration
 	// BatchMessages, BatchBytes and BatchAge end a batch: what arrived is then recorded. 0 means 200 messages, 16 MiB, 1 s.
 	BatchMessages int
 	BatchBytes    int64
@@ -38,8 +41,9 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	set(&o.Connections, 3)
-	set(&o.Retries, 5)
+	set(&o.Retries, 8)
 	set(&o.Pause, time.Second)
+	set(&o.Silence, 5*time.Minute)
 	set(&o.BatchMessages, 200)
 	set(&o.BatchBytes, 16<<20)
 	set(&o.BatchAge, time.Second)
@@ -94,6 +98,9 @@ type Status struct {
 	WantedBytes     int64 // their sizes as the server says
 	Downloaded      int64 // of these, the messages that arrived
 	DownloadedBytes int64 // their bytes
+
+	Waiting string    // why the run waits, as a phrase; "" while it does not
+	Until   time.Time // the end of that wait
 }
 
 // WarningKind tells warnings apart.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -17,11 +19,14 @@ type pool struct {
 	slots  chan struct{}
 	opened func(*Session) error // prepares a session that just logged in
 	warn   func(Warning)
+	waits  func(why string, d time.Duration) (over func()) // shows that the run waits
 
 	mu       sync.Mutex
 	idle     []*Session
 	live     int // sessions lent or idle
 	failures int // in a row, without any progress in between
+	unopened int // connections in a row that could not be opened
+	regain   []*time.Timer
 	pause    *backoff.ExponentialBackOff
 	ease     time.Duration // before each command of every connection, while the server throttles
 	sum      traffic
@@ -33,11 +38,12 @@ type traffic struct {
 	read, sent            int64
 }
 
-func newPool(o Options, opened func(*Session) error, warn func(Warning)) *pool {
+func newPool(o Options, opened func(*Session) error, r *report) *pool {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = o.Pause
+	pause.Multiplier = 2
 	pause.MaxInterval = max(o.Pause, time.Minute)
-	return &pool{o: o, slots: make(chan struct{}, o.Connections), opened: opened, warn: warn, pause: pause}
+	return &pool{o: o, slots: make(chan struct{}, o.Connections), opened: opened, warn: r.warn, waits: r.waits, pause: pause}
 }
 
 // do lends a connection to f, preferably one that has the mailbox open. When the connection breaks, f is called again with a new one after a pause, a bounded
@@ -65,7 +71,7 @@ func final(err error) bool {
 	if errors.Is(err, ErrConnection) {
 		return errors.Is(err, errFatal)
 	}
-	return refused(err) != nil || errors.Is(err, ErrArchive) || errors.Is(err, ErrAuth) || errors.Is(err, errStop) || errors.Is(err, errFatal)
+	return refused(err) != nil || errors.Is(err, ErrArchive) || errors.Is(err, ErrAuth) || errors.Is(err, ErrQuota) || errors.Is(err, errStop) || errors.Is(err, errFatal)
 }
 
 // errFatal marks errors of a server that is not what it was, or that asks to be left alone.
@@ -76,7 +82,7 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 	if err != nil {
 		return err
 	}
-	release := s.guard(ctx)
+	release := s.guard(ctx, p.o.Silence)
 	if err = p.slow(ctx, s); err == nil {
 		err = f(s)
 	}
@@ -85,7 +91,7 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 		err = fmt.Errorf("the connection ended: %w", ended)
 	}
 	if s.noted.overQuota() && err != nil && refused(err) == nil {
-		err = fail(ErrConnection, errors.Join(errFatal, err), "the account is over the server's download limit; wait a day and run the backup again, it goes on where it was")
+		err = fail(ErrQuota, err, "the account is over the server's download limit; wait a day and run the backup again, it goes on where it was")
 	}
 	p.give(s, err == nil || refused(err) != nil || errors.Is(err, errStop))
 	return err
@@ -105,12 +111,35 @@ func (p *pool) wait(ctx context.Context, err error) error {
 		return err
 	}
 	p.warn(Warning{Kind: WarnReconnect, Text: fmt.Sprintf("%v; trying again", err)})
+	return p.sleep(ctx, brief(err), pause)
+}
+
+// sleep waits and shows why.
+func (p *pool) sleep(ctx context.Context, why string, d time.Duration) error {
+	defer p.waits(why, d)()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(pause):
+	case <-time.After(d):
 		return nil
 	}
+}
+
+// brief says in a few words what kind of trouble err is, for the line of progress; the whole text goes into a warning.
+func brief(err error) string {
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &dns):
+		return "the server's name cannot be looked up"
+	case refused(err) != nil:
+		return "the server refuses for now"
+	case errors.Is(err, ErrProtocol):
+		return "the server's answer made no sense"
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return "the server does not answer"
+	}
+	return "the connection was lost"
 }
 
 // slow waits before a command while the server throttles the account: the wait doubles with each throttled answer up to half a minute, and shrinks with each other one.
@@ -130,12 +159,10 @@ func (p *pool) slow(ctx context.Context, s *Session) error {
 	if wait == 0 {
 		return nil
 	}
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", errStop, context.Cause(ctx))
-	case <-time.After(wait):
-		return nil
+	if err := p.sleep(ctx, "the server slows downloads down", wait); err != nil {
+		return fmt.Errorf("%w: %w", errStop, err)
 	}
+	return nil
 }
 
 // progress says that the connections serve their purpose.
@@ -168,16 +195,27 @@ func (p *pool) take(ctx context.Context, mailbox string) (*Session, error) {
 	}
 }
 
-// makeDo tells whether other connections are in use, and if so gives up the slot for good: the server allows no more of them.
+// When connections are given up because the server allows no more of them, and for how long: a first backup may take days, and the other programs that hold connections do not.
+const (
+	maxUnopened = 3 // in a row, when the server does not say so but closes them
+	slotBack    = 10 * time.Minute
+)
+
+// makeDo tells whether to go on with the connections that are in use, and if so gives up the slot for a while: the server allows no more of them. A network that is
+// away is another matter: the other connections break soon, too.
 func (p *pool) makeDo(err error) bool {
 	p.mu.Lock()
-	live := p.live
-	p.mu.Unlock()
-	if live == 0 {
-		return false
+	p.unopened++
+	fewer := p.live > 0 && (refused(err) != nil || p.unopened >= maxUnopened)
+	if fewer {
+		p.unopened = 0
+		p.regain = append(p.regain, time.AfterFunc(slotBack, func() { <-p.slots }))
 	}
-	p.warn(Warning{Kind: WarnReconnect, Text: fmt.Sprintf("go on with fewer connections: %v", err)})
-	return true
+	p.mu.Unlock()
+	if fewer {
+		p.warn(Warning{Kind: WarnReconnect, Text: fmt.Sprintf("go on with fewer connections: %v", err)})
+	}
+	return fewer
 }
 
 func (p *pool) takeIdle(mailbox string) *Session {
@@ -202,7 +240,7 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, connectError(err)
 	}
-	release := s.guard(ctx)
+	release := s.guard(ctx, p.o.Silence)
 	defer release()
 	s.commands++
 	s.caps, err = s.Client.Capability().Wait()
@@ -211,6 +249,7 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 	}
 	p.mu.Lock()
 	p.sum.connections++
+	p.unopened = 0
 	p.live++
 	p.mu.Unlock()
 	if err != nil {
@@ -222,7 +261,7 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 
 // connectError gives errors of Dial a kind where Dial did not.
 func connectError(err error) error {
-	if errors.Is(err, ErrAuth) || errors.Is(err, ErrConnection) || errors.Is(err, ErrProtocol) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, ErrAuth) || errors.Is(err, ErrConnection) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrQuota) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return fail(ErrConnection, err, "connect: the server cannot be reached; check the host name, the port and the network")
@@ -256,11 +295,14 @@ func (p *pool) close() traffic {
 	p.mu.Lock()
 	idle := p.idle
 	p.idle = nil
+	for _, timer := range p.regain {
+		timer.Stop()
+	}
 	p.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, s := range idle {
 		wg.Go(func() {
-			release := s.guardFor(context.Background(), 2*time.Second)
+			release := s.guard(context.Background(), 2*time.Second)
 			_ = s.Client.Logout().Wait()
 			release()
 			p.retire(s)

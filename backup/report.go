@@ -3,6 +3,7 @@ package backup
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"mailkeep/archive"
 )
@@ -14,6 +15,7 @@ type report struct {
 	mu     sync.Mutex
 	status Status
 	sum    Summary
+	idle   int // goroutines that wait
 	sizes  int // messages whose length is not what the server says
 	first  Warning
 }
@@ -47,6 +49,19 @@ func (r *report) seen(n int) {
 // want counts messages to download.
 func (r *report) want(messages int, bytes int64) {
 	r.update(func(s *Status) { s.Wanted += int64(messages); s.WantedBytes += bytes })
+}
+
+// waits shows why the run waits, until over is called. Several goroutines may wait; the newest reason is shown.
+func (r *report) waits(why string, d time.Duration) (over func()) {
+	change := func(n int, s Status) {
+		r.update(func(now *Status) {
+			if r.idle += n; n > 0 || r.idle == 0 {
+				now.Waiting, now.Until = s.Waiting, s.Until
+			}
+		})
+	}
+	change(1, Status{Waiting: why, Until: time.Now().Add(d)})
+	return func() { change(-1, Status{}) }
 }
 
 // downloaded counts a message that arrived.

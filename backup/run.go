@@ -52,7 +52,7 @@ type run struct {
 
 func newRun(w *archive.Writer, o Options) *run {
 	r := &run{w: w, o: o, report: newReport(o.Progress), flights: newFlights(), labelled: make(map[string]bool), jobs: make(chan *job, 2*o.Connections)}
-	r.pool = newPool(o, r.prepare, r.report.warn)
+	r.pool = newPool(o, r.prepare, r.report)
 	return r
 }
 

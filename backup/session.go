@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -19,9 +17,6 @@ import (
 
 	"mailkeep/backup/wire"
 )
-
-// silence is how long a server may send nothing at all while it owes an answer. Gmail, when it throttles, pauses for a minute at most.
-const silence = 5 * time.Minute
 
 // capGmail is the capability of Gmail's extensions.
 const capGmail imap.Cap = "X-GM-EXT-1"
@@ -187,38 +182,6 @@ func (s *Session) Authenticate(mechanism sasl.Client) error {
 // Close closes the connection without a LOGOUT.
 func (s *Session) Close() error {
 	return s.Client.Close()
-}
-
-// guard ends the connection when ctx is done or the server falls silent, until the returned function is called: the client waits without limit otherwise.
-func (s *Session) guard(ctx context.Context) (release func()) {
-	return s.guardFor(ctx, silence)
-}
-
-func (s *Session) guardFor(ctx context.Context, limit time.Duration) (release func()) {
-	done := make(chan struct{})
-	go func() {
-		tick := time.NewTicker(limit / 4)
-		defer tick.Stop()
-		last, since := s.conn.BytesRead(), time.Now()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				s.conn.Close()
-				return
-			case now := <-tick.C:
-				if read := s.conn.BytesRead(); read != last {
-					last, since = read, now
-				} else if now.Sub(since) >= limit {
-					s.socket.note(fmt.Errorf("nothing came for %v: %w", limit, os.ErrDeadlineExceeded))
-					s.conn.Close()
-					return
-				}
-			}
-		}
-	}()
-	return sync.OnceFunc(func() { close(done) })
 }
 
 // StartTLS reads the greeting on a plain connection, asks for TLS (RFC 9051 section 6.2.1) and shakes hands. On success c belongs to the returned connection;

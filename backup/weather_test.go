@@ -405,3 +405,65 @@ func (w *watcher) Update(s backup.Status) {
 }
 
 func (w *watcher) Warn(backup.Warning) {}
+
+// Each kind of refusal has a sentence of its own, and says whether waiting, another password or a web browser helps.
+func TestLoginRefusals(t *testing.T) {
+	cases := map[string]struct {
+		kind error
+		says string
+	}{
+		"[AUTHENTICATIONFAILED] Invalid credentials (Failure)":                                                           {backup.ErrAuth, "check the user name and the password"},
+		"[ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833 (Failure)":    {backup.ErrAuth, "takes an app password"},
+		"[ALERT] Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754 (Failure)":    {backup.ErrAuth, "with a web browser first"},
+		"[WEBALERT https://accounts.google.com/signin/continue?x=y] Web login required. (Failure)":                       {backup.ErrAuth, "with a web browser first"},
+		"[ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page and enable it.":         {backup.ErrAuth, "IMAP is switched off"},
+		"[ALERT] Too many simultaneous connections. (Failure)":                                                           {backup.ErrConnection, "too many programs"},
+		"[LIMIT] Maximum number of connections from user+IP exceeded":                                                    {backup.ErrConnection, "too many programs"},
+		"[UNAVAILABLE] Temporary System Problem (Failure)":                                                               {backup.ErrConnection, "does not want to serve this account now"},
+		"[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)":                                            {backup.ErrQuota, "wait a day"},
+		"[ALERT] Account exceeded command or bandwidth limits. https://support.google.com/mail/answer/7126229 (Failure)": {backup.ErrQuota, "wait a day"},
+		"[EXPIRED] That password isn't any good any more":                                                                {backup.ErrAuth, "has expired"},
+		"[CONTACTADMIN] Account locked":                                                                                  {backup.ErrAuth, "locked"},
+	}
+	for text, c := range cases {
+		r := newRig(t, gmailsim.Options{})
+		r.srv.AddFault(gmailsim.Fault{When: gmailsim.When{Command: "LOGIN"}, Do: gmailsim.Action{No: text}, Times: -1})
+		start := time.Now()
+		_, err := backup.Run(context.Background(), r.w, r.o)
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s:\n\t%v", text, err)
+		}
+		if time.Since(start) > 2*time.Second {
+			t.Errorf("%s: it took %v to say so", text, time.Since(start))
+		}
+	}
+}
+
+// While a connection is away, the status says why nothing happens.
+func TestReasonShown(t *testing.T) {
+	r := newRig(t, gmailsim.Options{})
+	for i := range 120 {
+		r.deliver(labelled(i, `\Inbox`))
+	}
+	var mu sync.Mutex
+	reasons := map[string]bool{}
+	r.o.Progress = watchFunc(func(s backup.Status) {
+		mu.Lock()
+		defer mu.Unlock()
+		if s.Waiting != "" && !s.Until.IsZero() {
+			reasons[s.Waiting] = true
+		}
+	})
+	r.srv.AddFault(gmailsim.Fault{When: gmailsim.When{Command: "UID FETCH", Contains: "BODY.PEEK[]"}, Do: gmailsim.Action{Close: true, Throttled: true}})
+	r.srv.AddFault(gmailsim.Fault{When: gmailsim.When{Command: "UID FETCH", Contains: "BODY.PEEK[]", Nth: 2}, Do: gmailsim.Action{Throttled: true}, Times: -1})
+	r.run()
+	r.same("/")
+	if !reasons["the connection was lost"] || !reasons["the server slows downloads down"] {
+		t.Errorf("reasons: %v", reasons)
+	}
+}
+
+type watchFunc func(backup.Status)
+
+func (f watchFunc) Update(s backup.Status) { f(s) }
+func (f watchFunc) Warn(backup.Warning)    {}
