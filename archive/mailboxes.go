@@ -33,30 +33,6 @@ func (r *Reader) Mailbox(ctx context.Context, id MailboxID) (Mailbox, error) {
 	return box, nil
 }
 
-const entryColumns = `SELECT e.uid, i.id, m.id, m.ref, m.size, i.date, i.zone, i.flags, i.source_id, i.thread_id, i.modseq, i.gone
-	FROM entry e JOIN item i ON i.id = e.item_id JOIN message m ON m.id = i.message_id `
-
-// Entries returns all of a mailbox with the ModSeq that they stand for, both of one moment, ascending by UID.
-func (r *Reader) Entries(ctx context.Context, id MailboxID) ([]Entry, ModSeq, error) {
-	tx, err := r.db.BeginTxx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, 0, fmt.Errorf("list mailbox %d: %w", id, err)
-	}
-	defer tx.Rollback()
-	var counters struct {
-		Messages int    `db:"messages"`
-		Seq      ModSeq `db:"seq"`
-	}
-	if err := tx.GetContext(ctx, &counters, "SELECT messages, seq FROM mailbox, applied WHERE id = ?", id); err != nil {
-		return nil, 0, fmt.Errorf("list mailbox %d: %w", id, err)
-	}
-	entries, err := scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? ORDER BY e.uid", id))
-	if err != nil {
-		return nil, 0, fmt.Errorf("list mailbox %d: %w", id, err)
-	}
-	return entries, counters.Seq, nil
-}
-
 // FlagLists returns the different flag lists of the messages in a mailbox, in no order. It looks at all of them.
 func (r *Reader) FlagLists(ctx context.Context, id MailboxID) ([]string, error) {
 	var lists []string
@@ -84,44 +60,16 @@ func (r *Reader) Changes(ctx context.Context, id MailboxID, since ModSeq, next U
 	}
 	err = tx.SelectContext(ctx, &c.Vanished, "SELECT uid FROM vanished WHERE mailbox_id = ? AND modseq > ? ORDER BY uid", id, since)
 	if err == nil {
-		c.Added, err = scanEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? AND e.uid >= ? ORDER BY e.uid", id, next))
+		c.Added, err = listEntries(tx.QueryContext(ctx, entryColumns+"WHERE e.mailbox_id = ? AND e.uid >= ? ORDER BY e.uid", id, next))
 	}
 	if err == nil {
-		c.Changed, err = scanEntries(tx.QueryContext(ctx, entryColumns+`WHERE e.item_id IN (SELECT id FROM item WHERE modseq > ?)
+		c.Changed, err = listEntries(tx.QueryContext(ctx, entryColumns+`WHERE e.item_id IN (SELECT id FROM item WHERE modseq > ?)
 			AND +e.mailbox_id = ? AND e.uid < ? ORDER BY e.uid`, since, id, next)) // the "+": few items changed, a mailbox has many
 	}
 	if err != nil {
 		return Changes{}, fmt.Errorf("list changes of mailbox %d: %w", id, err)
 	}
 	return c, nil
-}
-
-// scanEntries takes the results of a query for entryColumns. Equal flag lists share one string: a mailbox has few of them.
-func scanEntries(rows *sql.Rows, err error) ([]Entry, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var entries []Entry
-	shared := make(map[string]string)
-	var flags sql.RawBytes
-	for rows.Next() {
-		var e Entry
-		var seconds int64
-		var minutes int
-		if err := rows.Scan(&e.UID, &e.Item, &e.Message, &e.Ref, &e.Size, &seconds, &minutes, &flags, &e.SourceID, &e.ThreadID, &e.ModSeq, &e.GoneAt); err != nil {
-			return nil, err
-		}
-		known, ok := shared[string(flags)]
-		if !ok {
-			known = string(flags)
-			shared[known] = known
-		}
-		e.Flags = known
-		e.Date = zoned(seconds, minutes)
-		entries = append(entries, e)
-	}
-	return entries, rows.Err()
 }
 
 // ItemMailboxes returns the mailboxes that show an item, by name.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -20,10 +19,7 @@ type Reader struct {
 	dir string
 	db  *sqlx.DB // query_only connections
 
-	// PRAGMA data_version compares with what the same connection saw before, so Version keeps one for itself.
-	versionMu sync.Mutex
-	version   *sql.Conn
-
+	version   *versionWatch
 	summaries summaryState
 }
 
@@ -53,7 +49,7 @@ func openReader(dir string) (*Reader, error) {
 	}
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize) // opening one costs more than keeping it: it reads the schema
-	version, err := db.Conn(context.Background())
+	version, err := newVersionWatch(db, filepath.Join(dir, databaseFile))
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open archive %q: %w", dir, err)
@@ -64,22 +60,11 @@ func openReader(dir string) (*Reader, error) {
 // Close releases the connections. Files that OpenMessage returned stay open, and Summaries stay usable.
 func (r *Reader) Close() error {
 	r.closeSummaries()
-	return errors.Join(r.version.Close(), r.db.Close())
+	return errors.Join(r.version.close(), r.db.Close())
 }
 
 // Dir returns the archive's folder.
 func (r *Reader) Dir() string { return r.dir }
-
-// Version returns a number that differs from the one of an earlier call when anything was committed in between, by whatever process. It is cheap: meant for polling.
-func (r *Reader) Version(ctx context.Context) (int64, error) {
-	r.versionMu.Lock()
-	defer r.versionMu.Unlock()
-	var v int64
-	if err := r.version.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v); err != nil {
-		return 0, fmt.Errorf("read the archive's version: %w", err)
-	}
-	return v, nil
-}
 
 // OpenMessage opens a message's file for reading; the caller closes it. It fails with ErrNotFound when the file is not there, which readers treat as an expunged message (A7).
 func (r *Reader) OpenMessage(ref Ref) (*os.File, error) {

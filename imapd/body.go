@@ -100,7 +100,8 @@ func (b *bodies) parse(ref archive.Ref, data []byte) *structure {
 // source reads one message while its response is made. close must be called after the response has been sent.
 type source struct {
 	bodies *bodies
-	entry  *archive.Entry
+	snap   *snapshot
+	row    *row       // of snap
 	file   *os.File   // nil until needed
 	head   []byte     // its first bytes, in a buffer that is used again for the next message; valid when file is open
 	header int64      // length of the header with its empty line; 0: not known
@@ -123,16 +124,16 @@ func (s *source) open() (*os.File, error) {
 	if s.file != nil {
 		return s.file, nil
 	}
-	file, err := s.bodies.reader.OpenMessage(s.entry.Ref)
+	file, err := s.bodies.reader.OpenMessage(s.row.ref)
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && info.Size() != s.entry.Size {
-		err = fmt.Errorf("message %s: %w", s.entry.Ref, errDamaged)
+	if err == nil && info.Size() != s.row.size {
+		err = fmt.Errorf("message %s: %w", s.row.ref, errDamaged)
 	}
 	if err == nil {
-		s.head, err = readRange(file, s.head[:0], 0, min(s.entry.Size, headSize))
+		s.head, err = readRange(file, s.head[:0], 0, min(s.row.size, headSize))
 	}
 	if err != nil {
 		file.Close()
@@ -192,22 +193,22 @@ func (s *source) load() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(s.head)) == s.entry.Size {
+	if int64(len(s.head)) == s.row.size {
 		return s.head, nil
 	}
-	need := min(s.entry.Size, loadedBytes)
+	need := min(s.row.size, loadedBytes)
 	if err := s.bodies.memory.Acquire(s.bodies.ctx, need); err != nil {
 		return nil, err
 	}
 	s.held = need
-	s.whole, err = readRange(file, nil, 0, s.entry.Size)
+	s.whole, err = readRange(file, nil, 0, s.row.size)
 	return s.whole, err
 }
 
 // structure returns the message's part tree.
 func (s *source) structure() (*structure, error) {
 	if s.tree == nil {
-		s.tree = s.bodies.structure(s.entry.Ref)
+		s.tree = s.bodies.structure(s.row.ref)
 	}
 	if s.tree != nil {
 		return s.tree, nil
@@ -216,13 +217,13 @@ func (s *source) structure() (*structure, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.tree = s.bodies.parse(s.entry.Ref, data)
+	s.tree = s.bodies.parse(s.row.ref, data)
 	return s.tree, nil
 }
 
 // envelope returns the message's ENVELOPE in wire form.
 func (s *source) envelope() ([]byte, error) {
-	if st := s.bodies.structure(s.entry.Ref); st != nil {
+	if st := s.bodies.structure(s.row.ref); st != nil {
 		return st.envelope, nil
 	}
 	n, err := s.headerSize()
@@ -250,12 +251,12 @@ func (s *source) headerSize() (int64, error) {
 			s.header = int64(n)
 			return s.header, nil
 		}
-		if int64(len(part)) == s.entry.Size {
-			s.header = s.entry.Size
+		if int64(len(part)) == s.row.size {
+			s.header = s.row.size
 			return s.header, nil
 		}
 		var err error
-		if part, err = s.bytes(0, min(s.entry.Size, 4*int64(len(part)))); err != nil {
+		if part, err = s.bytes(0, min(s.row.size, 4*int64(len(part)))); err != nil {
 			return 0, err
 		}
 	}
@@ -290,7 +291,7 @@ func (s *source) section(path []int, specifier string) (start, end int64, ok boo
 		return start, end, ok, nil
 	}
 	if specifier == "" {
-		return 0, s.entry.Size, true, nil
+		return 0, s.row.size, true, nil
 	}
 	n, err := s.headerSize()
 	switch {
@@ -299,7 +300,7 @@ func (s *source) section(path []int, specifier string) (start, end int64, ok boo
 	case specifier == "HEADER":
 		return 0, n, true, nil
 	case specifier == "TEXT":
-		return n, s.entry.Size, true, nil
+		return n, s.row.size, true, nil
 	}
 	return 0, 0, false, nil // MIME of the whole message
 }
@@ -307,7 +308,7 @@ func (s *source) section(path []int, specifier string) (start, end int64, ok boo
 // decoded returns a part without its content transfer encoding; ok is false when there is no such part. An empty path is the message as it is.
 func (s *source) decoded(path []int) (data []byte, ok bool, err error) {
 	if len(path) == 0 {
-		data, err := s.bytes(0, s.entry.Size)
+		data, err := s.bytes(0, s.row.size)
 		return data, true, err
 	}
 	st, err := s.structure()

@@ -3,6 +3,7 @@ package imapd
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -60,7 +61,7 @@ func (c *changes) look(ctx context.Context, now bool) error {
 	if c.known && version == c.version {
 		return nil
 	}
-	for _, v := range c.srv.views.all() {
+	for _, v := range c.srv.views.inUse() {
 		err = errors.Join(err, v.check(ctx))
 	}
 	if err == nil {
@@ -205,41 +206,61 @@ func (s *session) untold(err error) error {
 // appendDifference appends the responses that lead a client from old to now. EXPUNGE comes first, from the highest number down, so that the numbers of old hold; ok is false
 // when it would be needed and is not allowed (RFC 9051 section 7.5.1).
 func appendDifference(dst []byte, old, now *snapshot, allowExpunge bool) (b []byte, ok bool) {
-	kept := 0
-	for i, j := len(old.entries)-1, len(now.entries)-1; i >= 0; i-- {
-		uid := old.entries[i].UID
-		for j >= 0 && now.entries[j].UID > uid {
-			j--
-		}
-		if j >= 0 && now.entries[j].UID == uid {
-			kept++
-			continue
-		}
-		if !allowExpunge {
-			return dst, false
-		}
+	d := compare(old, now)
+	if len(d.gone) > 0 && !allowExpunge {
+		return dst, false
+	}
+	for _, i := range slices.Backward(d.gone) {
 		dst = append(dst, "* "...)
 		dst = strconv.AppendInt(dst, int64(i+1), 10)
 		dst = append(dst, " EXPUNGE\r\n"...)
 	}
-	if len(now.entries) > kept {
+	if now.len() > old.len()-len(d.gone) {
 		dst = append(dst, "* "...)
-		dst = strconv.AppendInt(dst, int64(len(now.entries)), 10)
+		dst = strconv.AppendInt(dst, int64(now.len()), 10)
 		dst = append(dst, " EXISTS\r\n"...)
 	}
-	for i, j := 0, 0; i < len(old.entries); i++ {
-		was := &old.entries[i]
-		for j < len(now.entries) && now.entries[j].UID < was.UID {
-			j++
-		}
-		if j == len(now.entries) {
-			break
-		}
-		if is := &now.entries[j]; is.UID == was.UID && is.Flags != was.Flags {
-			dst = appendFetchStart(dst, j)
-			dst = appendUID(dst, is.UID)
-			dst = append(appendFlags(append(dst, ' '), is.Flags), ")\r\n"...)
-		}
+	for _, j := range d.reflagged {
+		r := now.at(j)
+		dst = appendFetchStart(dst, j)
+		dst = append(appendUID(dst, r.uid), ' ')
+		dst = append(append(dst, now.flagsOf(r).item...), ")\r\n"...)
 	}
 	return dst, true
+}
+
+// difference is what happened between two snapshots of a mailbox, apart from what was added at the end.
+type difference struct {
+	gone      []int // indexes in the old one
+	reflagged []int // indexes in the new one
+}
+
+// compare finds the difference. Blocks that both share are passed over at once: of a large mailbox little changes at a time.
+func compare(old, now *snapshot) (d difference) {
+	for i, j := 0, 0; i < old.len(); {
+		if n := sharedRows(old, now, i, j); n > 0 {
+			i, j = i+n, j+n
+			continue
+		}
+		was := old.at(i)
+		for j < now.len() && now.at(j).uid < was.uid {
+			j++
+		}
+		switch {
+		case j == now.len() || now.at(j).uid != was.uid:
+			d.gone = append(d.gone, i)
+		case now.at(j).flags != was.flags:
+			d.reflagged = append(d.reflagged, j)
+		}
+		i++
+	}
+	return d
+}
+
+// sharedRows returns the length of the block that begins at index i of old and at index j of now; 0 when none does at both.
+func sharedRows(old, now *snapshot, i, j int) int {
+	if i >= old.len() || j >= now.len() || old.at(i) != now.at(j) {
+		return 0
+	}
+	return len(old.blocks[old.block(i)]) - (i - old.starts[old.block(i)])
 }

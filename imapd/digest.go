@@ -74,7 +74,7 @@ func (d *digest) cost() int {
 
 // digest returns the digest of a message, from its header when it is not known.
 func (s *source) digest() (*digest, error) {
-	if d := s.bodies.digests.get(s.entry.Ref); d != nil {
+	if d := s.bodies.digests.get(s.row.ref); d != nil {
 		return d, nil
 	}
 	n, err := s.headerSize()
@@ -86,7 +86,7 @@ func (s *source) digest() (*digest, error) {
 		return nil, err
 	}
 	d := digestOf(header)
-	s.bodies.digests.put(s.entry.Ref, d)
+	s.bodies.digests.put(s.row.ref, d)
 	return d, nil
 }
 

@@ -88,23 +88,23 @@ type piece struct {
 
 // message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error.
 func (f *fetcher) message(i int) error {
-	e := &f.snap.entries[i]
+	r := f.snap.at(i)
 	start := len(f.out)
-	if e.Ref.IsZero() {
-		f.missing(e, archive.ErrNotFound)
+	if r.ref.IsZero() {
+		f.missing(r, archive.ErrNotFound)
 		return nil
 	}
-	src := source{bodies: &f.s.srv.bodies, entry: e, head: f.head}
+	src := source{bodies: &f.s.srv.bodies, snap: f.snap, row: r, head: f.head}
 	defer src.close()
 	f.begun = false
-	err := f.response(i, e, &src)
+	err := f.response(i, r, &src)
 	f.head = src.head
 	if f.broken != nil {
 		return f.broken
 	}
 	if err != nil {
 		f.out, f.pieces, f.data = f.out[:start], f.pieces[:0], 0
-		f.missing(e, err)
+		f.missing(r, err)
 		return nil
 	}
 	if len(f.pieces) == 0 && len(f.out) < outputBuffer/2 {
@@ -138,12 +138,12 @@ func (f *fetcher) flush() error {
 
 // item appends an item, which write does, with a blank behind it. When so much has been collected that it has to be sent, the rest of the response can no longer be taken
 // back: an item that fails after that is left out alone.
-func (f *fetcher) item(e *archive.Entry, write func() error) error {
+func (f *fetcher) item(r *row, write func() error) error {
 	out, pieces, data := len(f.out), len(f.pieces), f.data
 	if err := write(); err != nil {
 		if f.begun {
 			f.out, f.pieces, f.data = f.out[:out], f.pieces[:pieces], data
-			f.missing(e, err)
+			f.missing(r, err)
 			err = nil
 		}
 		return err
@@ -159,8 +159,8 @@ func (f *fetcher) item(e *archive.Entry, write func() error) error {
 }
 
 // missing notes why a message is left out. One that was taken out of the archive meanwhile is not a failure: the client will be told (A7).
-func (f *fetcher) missing(e *archive.Entry, err error) {
-	if errors.Is(err, archive.ErrNotFound) && (e.Ref.IsZero() || f.expunged(e.UID)) {
+func (f *fetcher) missing(r *row, err error) {
+	if errors.Is(err, archive.ErrNotFound) && (r.ref.IsZero() || f.expunged(r.uid)) {
 		if !f.byUID && f.failed == nil {
 			f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: "EXPUNGEISSUED", Text: "some of these messages are no longer in the archive"}
 		}
@@ -169,15 +169,15 @@ func (f *fetcher) missing(e *archive.Entry, err error) {
 	code := imap.ResponseCodeUnavailable
 	switch {
 	case errors.Is(err, message.ErrUnknownEncoding):
-		f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnknownCTE, Text: fmt.Sprintf("message UID %d has an unknown content transfer encoding", e.UID)}
+		f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnknownCTE, Text: fmt.Sprintf("message UID %d has an unknown content transfer encoding", r.uid)}
 		return
 	case errors.Is(err, archive.ErrNotFound), errors.Is(err, errDamaged):
 		code = imap.ResponseCodeCorruption
 	}
 	if f.unread++; f.unread <= maxTold {
-		f.s.srv.log.Error("imap: message cannot be read", "uid", e.UID, "error", err)
+		f.s.srv.log.Error("imap: message cannot be read", "uid", r.uid, "error", err)
 	}
-	f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: fmt.Sprintf("message UID %d cannot be read from the archive, the others were sent", e.UID)}
+	f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: fmt.Sprintf("message UID %d cannot be read from the archive, the others were sent", r.uid)}
 }
 
 // expunged reports whether the message with that UID has been taken out of the selected mailbox. Where many are missing the archive is not asked about each.
@@ -201,25 +201,25 @@ func (s *session) current() *snapshot {
 }
 
 // response appends the response for one message to out and pieces.
-func (f *fetcher) response(i int, e *archive.Entry, src *source) error {
+func (f *fetcher) response(i int, r *row, src *source) error {
 	o := f.options
 	dst := appendFetchStart(f.out, i)
 	bare := len(dst)
 	if o.UID {
-		dst = append(appendUID(dst, e.UID), ' ')
+		dst = append(appendUID(dst, r.uid), ' ')
 	}
 	if o.Flags {
-		dst = append(appendFlags(dst, e.Flags), ' ')
+		dst = append(append(dst, f.snap.flagsOf(r).item...), ' ')
 	}
 	if o.InternalDate {
-		dst = e.Date.AppendFormat(append(dst, `INTERNALDATE "`...), "_2-Jan-2006 15:04:05 -0700")
+		dst = r.internalDate().AppendFormat(append(dst, `INTERNALDATE "`...), "_2-Jan-2006 15:04:05 -0700")
 		dst = append(dst, `" `...)
 	}
 	if f.items.size {
-		dst = strconv.AppendInt(append(dst, "RFC822.SIZE "...), e.Size, 10)
+		dst = strconv.AppendInt(append(dst, "RFC822.SIZE "...), r.size, 10)
 		dst = append(dst, ' ')
 	}
-	dst, err := f.appendExtra(dst, e, src)
+	dst, err := f.appendExtra(dst, src)
 	if err != nil {
 		return err
 	}
@@ -235,12 +235,12 @@ func (f *fetcher) response(i int, e *archive.Entry, src *source) error {
 	}
 	f.out = dst
 	for _, b := range o.BinarySection {
-		if err = f.item(e, func() error { return f.binary(src, b) }); err != nil {
+		if err = f.item(r, func() error { return f.binary(src, b) }); err != nil {
 			return err
 		}
 	}
 	for k, b := range o.BodySection {
-		if err = f.item(e, func() error { return f.section(src, b, f.items.obsolete(k)) }); err != nil {
+		if err = f.item(r, func() error { return f.section(src, b, f.items.obsolete(k)) }); err != nil {
 			return err
 		}
 	}

@@ -25,31 +25,29 @@ const derivedID = 1 << 62
 func derive(bits uint64) uint64 { return bits>>2 | derivedID }
 
 // gmailID is the X-GM-MSGID of a message.
-func gmailID(e *archive.Entry, gmail bool) uint64 {
-	if gmail {
-		if id, err := strconv.ParseUint(e.SourceID, 10, 64); err == nil {
-			return id
-		}
+func gmailID(r *row, gmail bool) uint64 {
+	if gmail && r.source != 0 && r.oddness&oddSource == 0 {
+		return r.source
 	}
-	return derive(binary.BigEndian.Uint64(e.Ref[:]))
+	return derive(binary.BigEndian.Uint64(r.ref[:]))
 }
 
 // knownThread is the X-GM-THRID of a message when the archive has been told its thread.
-func knownThread(e *archive.Entry, gmail bool) (id uint64, ok bool) {
-	if e.ThreadID == "" {
-		return 0, false
-	}
+func knownThread(src *source, gmail bool) (id uint64, ok bool) {
+	r := src.row
 	if gmail {
-		id, err := strconv.ParseUint(e.ThreadID, 10, 64)
-		return id, err == nil
+		return r.thread, r.thread != 0 && r.oddness&oddThread == 0
 	}
-	sum := sha256.Sum256([]byte("thread " + e.ThreadID))
-	return derive(binary.BigEndian.Uint64(sum[:])), true
+	if name := src.snap.threadID(r); name != "" {
+		sum := sha256.Sum256([]byte("thread " + name))
+		id, ok = derive(binary.BigEndian.Uint64(sum[:])), true
+	}
+	return id, ok
 }
 
 // threadID is the X-GM-THRID of a message: the source's, or else one that all messages have in common whose oldest reference is the same.
-func threadID(e *archive.Entry, gmail bool, src *source) (uint64, error) {
-	if id, ok := knownThread(e, gmail); ok {
+func threadID(src *source, gmail bool) (uint64, error) {
+	if id, ok := knownThread(src, gmail); ok {
 		return id, nil
 	}
 	d, err := src.digest()
@@ -61,27 +59,27 @@ func threadID(e *archive.Entry, gmail bool, src *source) (uint64, error) {
 	case d.id != 0:
 		return derive(uint64(d.id)), nil
 	}
-	return derive(binary.BigEndian.Uint64(e.Ref[:])), nil
+	return derive(binary.BigEndian.Uint64(src.row.ref[:])), nil
 }
 
-func (f *fetcher) gmailMessageID(dst []byte, e *archive.Entry, _ *source) ([]byte, error) {
-	return strconv.AppendUint(dst, gmailID(e, f.s.gmail), 10), nil
+func (f *fetcher) gmailMessageID(dst []byte, src *source) ([]byte, error) {
+	return strconv.AppendUint(dst, gmailID(src.row, f.s.gmail), 10), nil
 }
 
-func (f *fetcher) gmailThreadID(dst []byte, e *archive.Entry, src *source) ([]byte, error) {
-	id, err := threadID(e, f.s.gmail, src)
+func (f *fetcher) gmailThreadID(dst []byte, src *source) ([]byte, error) {
+	id, err := threadID(src, f.s.gmail)
 	return strconv.AppendUint(dst, id, 10), err
 }
 
 // gmailLabels appends the labels of a message without that of the selected mailbox, as Gmail does.
-func (f *fetcher) gmailLabels(dst []byte, e *archive.Entry, _ *source) ([]byte, error) {
+func (f *fetcher) gmailLabels(dst []byte, src *source) ([]byte, error) {
 	if f.labels == nil {
 		var err error
 		if f.labels, err = f.s.labelWriter(f.snap, f.spans); err != nil {
 			return dst, err
 		}
 	}
-	return f.labels.append(dst, e.UID), nil
+	return f.labels.append(dst, src.row.uid), nil
 }
 
 // labelWriter writes the label lists of one mailbox.
@@ -187,7 +185,7 @@ const fewLabels = 1000
 
 // labels returns the labels of the messages in spans, and maybe of others.
 func (s *session) labels(ctx context.Context, snap *snapshot, spans []span) (*archive.Labels, error) {
-	if len(spans) == 0 || len(snap.entries) == 0 {
+	if len(spans) == 0 || snap.len() == 0 {
 		return new(archive.Labels), nil
 	}
 	s.mu.Lock()
@@ -205,7 +203,7 @@ func (s *session) labels(ctx context.Context, snap *snapshot, spans []span) (*ar
 	}
 	from, to := spans[0].from, spans[len(spans)-1].to-1
 	if to-from < fewLabels {
-		return s.srv.reader.Labels(ctx, v.id, snap.entries[from].UID, snap.entries[to].UID)
+		return s.srv.reader.Labels(ctx, v.id, snap.at(from).uid, snap.at(to).uid)
 	}
 	c.labels, err = s.srv.reader.Labels(ctx, v.id, 0, snap.next())
 	c.version = version
@@ -230,20 +228,20 @@ func searchGmailID(s *session, key, value string) (rowTest, *imap.Error) {
 	}
 	gmail := s.gmail
 	if key == "X-GM-MSGID" {
-		return func(m *candidate) bool { return gmailID(m.entry, gmail) == want }, nil
+		return func(m *candidate) bool { return gmailID(m.row, gmail) == want }, nil
 	}
 	return func(m *candidate) bool { return m.threadID(gmail, want) == want }, nil
 }
 
 // threadID is the message's X-GM-THRID. The header is not read for one that cannot be the one wanted.
 func (m *candidate) threadID(gmail bool, want uint64) uint64 {
-	if id, ok := knownThread(m.entry, gmail); ok {
+	if id, ok := knownThread(&m.src, gmail); ok {
 		return id
 	}
 	if want&^(derivedID-1) != derivedID {
 		return 0
 	}
-	id, err := threadID(m.entry, gmail, &m.src)
+	id, err := threadID(&m.src, gmail)
 	if err != nil {
 		m.err = err
 	}
@@ -266,12 +264,12 @@ func searchLabels(s *session, _, value string) (rowTest, *imap.Error) {
 	if err != nil {
 		return nil, unreadable(s, err)
 	}
-	labels, err := s.labels(s.ctx(), snap, []span{{0, len(snap.entries)}})
+	labels, err := s.labels(s.ctx(), snap, []span{{0, snap.len()}})
 	if err != nil {
 		return nil, unreadable(s, err)
 	}
 	return func(m *candidate) bool {
-		for _, id := range labels.Of(m.entry.UID) {
+		for _, id := range labels.Of(m.row.uid) {
 			if want[id] {
 				return true
 			}

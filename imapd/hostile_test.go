@@ -205,11 +205,13 @@ func TestRepeatedPartsTakeNoMemory(t *testing.T) {
 func TestFailedOpenLeavesNoView(t *testing.T) {
 	s := newArchive(t)
 	var vs views
-	vs.init(s.w.Reader)
+	var ts trees
+	ts.init(s.w.Reader)
+	vs.init(s.w.Reader, &ts)
 	if _, err := vs.open(context.Background(), 999); err == nil {
 		t.Fatal("a mailbox that does not exist was opened")
 	}
-	if left := vs.all(); len(left) != 0 {
+	if left := vs.inUse(); len(left) != 0 {
 		t.Errorf("%d views are left", len(left))
 	}
 }
@@ -246,11 +248,11 @@ func TestDisconnectsLeaveNothing(t *testing.T) {
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		g, f := runtime.NumGoroutine(), openFiles(t)
-		if srv.gate.count() == 0 && len(srv.views.all()) == 0 && g <= goroutines && f <= files {
+		if srv.gate.count() == 0 && len(srv.views.inUse()) == 0 && g <= goroutines && f <= files {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("left: %d sessions, %d views, %d goroutines (%d before), %d files (%d before)", srv.gate.count(), len(srv.views.all()), g, goroutines, f, files)
+			t.Fatalf("left: %d sessions, %d views, %d goroutines (%d before), %d files (%d before)", srv.gate.count(), len(srv.views.inUse()), g, goroutines, f, files)
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-
-	"mailkeep/archive"
 )
 
 // fetchItems is what the library does not tell of a FETCH command.
@@ -18,7 +16,7 @@ type fetchItems struct {
 }
 
 // extraItem appends the value of a data item.
-type extraItem func(f *fetcher, dst []byte, e *archive.Entry, src *source) ([]byte, error)
+type extraItem func(f *fetcher, dst []byte, src *source) ([]byte, error)
 
 // extraItems are the data items that the library does not know. It is given RFC822.SIZE in the place of each, which costs nothing.
 var extraItems map[string]extraItem
@@ -33,12 +31,12 @@ func init() {
 	}
 }
 
-// appendExtra appends the items of the response for e that the library does not know, each with a blank behind it.
-func (f *fetcher) appendExtra(dst []byte, e *archive.Entry, src *source) ([]byte, error) {
+// appendExtra appends the items of the response for src that the library does not know, each with a blank behind it.
+func (f *fetcher) appendExtra(dst []byte, src *source) ([]byte, error) {
 	for _, name := range f.items.extra {
 		dst = append(append(dst, name...), ' ')
 		var err error
-		if dst, err = extraItems[name](f, dst, e, src); err != nil {
+		if dst, err = extraItems[name](f, dst, src); err != nil {
 			return dst, err
 		}
 		dst = append(dst, ' ')

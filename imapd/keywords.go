@@ -3,7 +3,6 @@ package imapd
 import (
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,15 +37,17 @@ func (k *keywordCache) of(snap *snapshot) []imap.Flag {
 }
 
 func flagsIn(snap *snapshot) []imap.Flag {
-	lists := make(map[string]struct{}) // a mailbox has few different ones
-	last := ""
-	for i := range snap.entries {
-		if flags := snap.entries[i].Flags; flags != last {
-			last = flags
-			lists[flags] = struct{}{}
+	used := make([]bool, len(snap.flags)) // the tables of a view also have lists that were in use before
+	for _, r := range snap.all() {
+		used[r.flags] = true
+	}
+	var lists []string
+	for i, set := range snap.flags {
+		if used[i] {
+			lists = append(lists, set.text)
 		}
 	}
-	return flagsOf(maps.Keys(lists))
+	return flagsOf(slices.Values(lists))
 }
 
 // flagsOf returns systemFlags and the other flags in some flag lists.

@@ -23,7 +23,7 @@ func (s *session) resolve(snap *snapshot, set imap.NumSet) ([]span, error) {
 		return uidSpans(snap, set), nil
 	case imap.SeqSet:
 		for _, r := range set {
-			if n := uint32(len(snap.entries)); r.Start > n && r.Stop != 0 || r.Stop > n {
+			if n := uint32(snap.len()); r.Start > n && r.Stop != 0 || r.Stop > n {
 				return nil, &imap.Error{Type: imap.StatusResponseTypeBad, Code: imap.ResponseCodeClientBug, Text: fmt.Sprintf("there are only %d messages", n)}
 			}
 		}
@@ -34,7 +34,7 @@ func (s *session) resolve(snap *snapshot, set imap.NumSet) ([]span, error) {
 
 // seqSpans returns the messages of a sequence set; numbers beyond the last are passed over. In the library's ranges 0 stands for "*".
 func seqSpans(snap *snapshot, set imap.SeqSet) []span {
-	last := uint32(len(snap.entries))
+	last := uint32(snap.len())
 	var spans []span
 	for _, r := range set {
 		from, to := starRange(r.Start, r.Stop, last)
@@ -47,14 +47,14 @@ func seqSpans(snap *snapshot, set imap.SeqSet) []span {
 
 // uidSpans returns the messages of a UID set.
 func uidSpans(snap *snapshot, set imap.UIDSet) []span {
-	if len(snap.entries) == 0 {
+	if snap.len() == 0 {
 		return nil
 	}
 	last := uint32(snap.next() - 1)
 	var spans []span
 	for _, r := range set {
 		from, to := starRange(uint32(r.Start), uint32(r.Stop), last)
-		sp := span{snap.index(archive.UID(from)), len(snap.entries)}
+		sp := span{snap.index(archive.UID(from)), snap.len()}
 		if to < last {
 			sp.to = snap.index(archive.UID(to + 1))
 		}
@@ -80,7 +80,7 @@ func starRange(start, stop, last uint32) (from, to uint32) {
 func spansOf(snap *snapshot, uids []archive.UID) []span {
 	var spans []span
 	for _, uid := range uids {
-		if i := snap.index(uid); i < len(snap.entries) && snap.entries[i].UID == uid {
+		if i := snap.index(uid); i < snap.len() && snap.at(i).uid == uid {
 			spans = append(spans, span{i, i + 1})
 		}
 	}

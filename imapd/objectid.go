@@ -22,19 +22,19 @@ func mailboxID(box *archive.Mailbox) string {
 // threadName is the THREADID for an X-GM-THRID.
 func threadName(id uint64) string { return "T" + strconv.FormatUint(id, 36) }
 
-func (f *fetcher) emailID(dst []byte, e *archive.Entry, _ *source) ([]byte, error) {
-	return append(append(append(dst, '('), emailID(e.Ref)...), ')'), nil
+func (f *fetcher) emailID(dst []byte, src *source) ([]byte, error) {
+	return append(append(append(dst, '('), emailID(src.row.ref)...), ')'), nil
 }
 
-func (f *fetcher) threadID(dst []byte, e *archive.Entry, src *source) ([]byte, error) {
-	id, err := threadID(e, f.s.gmail, src)
+func (f *fetcher) threadID(dst []byte, src *source) ([]byte, error) {
+	id, err := threadID(src, f.s.gmail)
 	return append(append(append(dst, '('), threadName(id)...), ')'), err
 }
 
 // searchObjectID compiles the search keys EMAILID and THREADID (RFC 8474 section 6).
 func searchObjectID(s *session, key, value string) (rowTest, *imap.Error) {
 	if key == "EMAILID" {
-		return func(m *candidate) bool { return emailID(m.entry.Ref) == value }, nil
+		return func(m *candidate) bool { return emailID(m.row.ref) == value }, nil
 	}
 	want, err := uint64(0), error(nil)
 	if len(value) > 1 && value[0] == 'T' {

@@ -8,21 +8,19 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"mailkeep/archive"
 	"mailkeep/message"
 )
 
 // query is a search key with its sets resolved and its strings folded. All its parts must match.
 type query struct {
-	spans  [][]span
-	flags  []string
-	unset  []string
-	larger int64 // 0: not asked; the translation of the command made "LARGER 0" something else
-	less   int64 // 0: not asked
-	since  time.Time
-	before time.Time
-	not    []*query
-	or     [][2]*query
+	spans    [][]span
+	flagSets []bool // by number, those that fit; nil: not asked
+	larger   int64  // 0: not asked; the translation of the command made "LARGER 0" something else
+	less     int64  // 0: not asked
+	since    time.Time
+	before   time.Time
+	not      []*query
+	or       [][2]*query
 
 	tests []rowTest // of the search keys that the library does not know
 
@@ -41,7 +39,7 @@ type fieldQuery struct{ name, value string }
 // candidate is a message under consideration. What had to be read of it is kept.
 type candidate struct {
 	index int
-	entry *archive.Entry
+	row   *row
 	src   source
 	err   error // the message could not be read; no result counts
 
@@ -70,11 +68,11 @@ func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
 			q.spans = append(q.spans, uidSpans(snap, set))
 		}
 	}
-	for _, f := range c.Flag {
-		q.flags = append(q.flags, string(f))
-	}
-	for _, f := range c.NotFlag {
-		q.unset = append(q.unset, string(f))
+	if len(c.Flag)+len(c.NotFlag) > 0 {
+		q.flagSets = make([]bool, len(snap.flags))
+		for i := range snap.flags {
+			q.flagSets[i] = hasFlags(&snap.flags[i], c.Flag, c.NotFlag)
+		}
 	}
 	for _, h := range c.Header {
 		if s.compileExtra(q, h.Key, h.Value) {
@@ -93,6 +91,12 @@ func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
 	slices.SortStableFunc(q.or, func(a, b [2]*query) int { return pairCost(a) - pairCost(b) })
 	q.cost = q.sumUp()
 	return q
+}
+
+// hasFlags reports whether a set has all of some flags and none of others.
+func hasFlags(set *flagSet, all, none []imap.Flag) bool {
+	has := func(f imap.Flag) bool { return set.has(string(f)) }
+	return !slices.ContainsFunc(all, func(f imap.Flag) bool { return !has(f) }) && !slices.ContainsFunc(none, has)
 }
 
 func foldAll(list []string) []string {
@@ -146,26 +150,37 @@ func (q *query) matches(ctx context.Context, m *candidate) bool {
 
 // matchesRow tests what the archive knows without the message.
 func (q *query) matchesRow(m *candidate) bool {
-	e := m.entry
+	r := m.row
 	for _, spans := range q.spans {
 		if !contains(spans, m.index) {
 			return false
 		}
 	}
-	for _, f := range q.flags {
-		if !hasFlag(e.Flags, f) {
-			return false
-		}
-	}
-	for _, f := range q.unset {
-		if hasFlag(e.Flags, f) {
-			return false
-		}
-	}
-	if q.larger > 0 && e.Size <= q.larger || q.less > 0 && e.Size >= q.less {
+	if q.flagSets != nil && !q.flagSets[r.flags] {
 		return false
 	}
-	return between(e.Date, q.since, q.before) && q.passes(m)
+	if q.larger > 0 && r.size <= q.larger || q.less > 0 && r.size >= q.less {
+		return false
+	}
+	return q.onDay(r) && q.passes(m)
+}
+
+// onDay compares the day of INTERNALDATE, in its own zone (RFC 9051 section 6.4.4).
+func (q *query) onDay(r *row) bool {
+	if q.since.IsZero() && q.before.IsZero() {
+		return true
+	}
+	day := floorDay(r.date + int64(r.zone)*60)
+	return (q.since.IsZero() || day >= floorDay(q.since.Unix())) && (q.before.IsZero() || day < floorDay(q.before.Unix()))
+}
+
+// floorDay is the number of the day in which a time lies, in seconds since 1970.
+func floorDay(seconds int64) int64 {
+	day := seconds / 86400
+	if seconds%86400 < 0 {
+		day--
+	}
+	return day
 }
 
 // between compares the date of t, in its own zone and without the time (RFC 9051 section 6.4.4), with two dates; a zero one is none.

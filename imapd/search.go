@@ -42,15 +42,14 @@ func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, er
 	var found []int
 	var head []byte
 	damaged := 0
-	for i := range snap.entries {
+	for i, r := range snap.all() {
 		if i%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		e := &snap.entries[i]
-		if e.Ref.IsZero() {
+		if r.ref.IsZero() {
 			continue // taken out since, the client will be told
 		}
-		m := candidate{index: i, entry: e, src: source{bodies: &s.srv.bodies, entry: e, head: head}}
+		m := candidate{index: i, row: r, src: source{bodies: &s.srv.bodies, snap: snap, row: r, head: head}}
 		match := q.matches(ctx, &m)
 		m.src.close()
 		head = m.src.head
@@ -59,7 +58,7 @@ func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, er
 			return nil, ctx.Err()
 		case errors.Is(m.err, errDamaged):
 			if damaged++; damaged <= maxTold {
-				s.srv.log.Error("imap: message cannot be searched", "uid", e.UID, "error", m.err)
+				s.srv.log.Error("imap: message cannot be searched", "uid", r.uid, "error", m.err)
 			}
 		case m.err != nil && !errors.Is(m.err, archive.ErrNotFound):
 			return nil, m.err
@@ -87,7 +86,7 @@ func (s *session) save(snap *snapshot, found []int, o *imap.SearchOptions) {
 		}
 	}
 	for _, i := range keep {
-		s.saved = append(s.saved, snap.entries[i].UID)
+		s.saved = append(s.saved, snap.at(i).uid)
 	}
 }
 
@@ -95,7 +94,7 @@ func (s *session) save(snap *snapshot, found []int, o *imap.SearchOptions) {
 func searchData(kind imapserver.NumKind, snap *snapshot, found []int, o *imap.SearchOptions) *imap.SearchData {
 	number := func(i int) uint32 { return uint32(i + 1) }
 	if kind == imapserver.NumKindUID {
-		number = func(i int) uint32 { return uint32(snap.entries[i].UID) }
+		number = func(i int) uint32 { return uint32(snap.at(i).uid) }
 	}
 	d := &imap.SearchData{Count: uint32(len(found))}
 	if len(found) > 0 {

@@ -149,8 +149,8 @@ func appendFieldNames(dst []byte, names []string) []byte {
 func (f *fetcher) binary(src *source, b *imap.FetchItemBinarySection) error {
 	f.out = appendPath(append(f.out, "BINARY["...), b.Part)
 	f.out = append(appendOrigin(append(f.out, ']'), b.Partial), ' ')
-	if len(b.Part) == 0 && src.entry.Size > copyLimit {
-		start, end := partial(b.Partial, 0, src.entry.Size)
+	if len(b.Part) == 0 && src.row.size > copyLimit {
+		start, end := partial(b.Partial, 0, src.row.size)
 		f.out = append(f.out, '~') // there may be a NUL
 		return f.fileRange(src, start, end, nil)
 	}
@@ -174,7 +174,7 @@ func (f *fetcher) binary(src *source, b *imap.FetchItemBinarySection) error {
 
 // appendBinarySize appends a BINARY.SIZE[...] item: the size of what BINARY sends, 0 where there is no such part.
 func (f *fetcher) appendBinarySize(dst []byte, src *source, b *imap.FetchItemBinarySectionSize) ([]byte, error) {
-	size := src.entry.Size
+	size := src.row.size
 	if len(b.Part) > 0 {
 		data, _, err := src.decoded(b.Part)
 		if err != nil {

@@ -80,7 +80,7 @@ func New(r *archive.Reader, o Options) *Server {
 	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
-	s.views.init(r)
+	s.views.init(r, &s.trees)
 	s.changes.init(s)
 	s.trees.init(r)
 	s.bodies.init(s.ctx, r)
@@ -116,6 +116,7 @@ func (s *Server) Close() error {
 	err := s.lib.Close()
 	s.gate.wait()
 	s.changes.wait()
+	s.views.close()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("stop serving IMAP: %w", err)
 	}

@@ -18,13 +18,10 @@ func (s *session) Status(name string, o *imap.StatusOptions) (*imap.StatusData, 
 	return s.status(n, o)
 }
 
-// status answers from the mailbox's row. Only the counts of messages flagged \Deleted, which no client asks of an archive, need a look at all messages.
+// status answers from the mailbox's row as the tree has it, which find and List have just brought up to date. Only the counts of messages flagged \Deleted, which no client asks of an archive, need a look at all messages.
 func (s *session) status(n *node, o *imap.StatusOptions) (*imap.StatusData, error) {
-	row, err := s.srv.views.row(s.ctx(), n.box)
-	if err != nil {
-		return nil, s.translate(err)
-	}
-	s.conn.noteStatus(&row)
+	row := n.row
+	s.conn.noteStatus(row)
 	d := &imap.StatusData{
 		Mailbox:     n.name,
 		NumMessages: &row.Messages,
@@ -54,10 +51,10 @@ func (s *session) deleted(box archive.MailboxID, count *uint32, bytes *int64) er
 	if err := p.load(s.ctx()); err != nil {
 		return err
 	}
-	for i := range p.snap.entries {
-		if hasFlag(p.snap.entries[i].Flags, string(imap.FlagDeleted)) {
+	for _, r := range p.snap.all() {
+		if p.snap.flagsOf(r).has(string(imap.FlagDeleted)) {
 			*count++
-			*bytes += p.snap.entries[i].Size
+			*bytes += r.size
 		}
 	}
 	return nil

@@ -25,6 +25,7 @@ type node struct {
 	exists   bool              // can be selected
 	top      bool              // an account's top folder
 	box      archive.MailboxID // 0: an empty INBOX, or not existing
+	row      *archive.Mailbox  // its counters when the tree was made
 	use      string            // RFC 6154 attribute, or ""
 	children bool
 	nested   bool // in the top folder of an account
@@ -135,12 +136,15 @@ func (t *mailboxTree) addParents() {
 	}
 }
 
-// trees keeps the tree of each scope for as long as the archive does not change.
+// trees keeps the mailboxes with their counters, and the tree of each scope, for as long as the archive does not change.
 type trees struct {
 	reader *archive.Reader
 
 	mu      sync.Mutex
 	version int64
+	known   bool // what follows is of version
+	boxes   []archive.Mailbox
+	rows    map[archive.MailboxID]*archive.Mailbox // of boxes
 	byScope map[string]*mailboxTree
 }
 
@@ -150,12 +154,8 @@ func (t *trees) init(r *archive.Reader) { t.reader = r }
 func (t *trees) get(ctx context.Context, account string) (*mailboxTree, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	version, err := t.reader.Version(ctx)
-	if err != nil {
+	if err := t.refresh(ctx); err != nil {
 		return nil, err
-	}
-	if version != t.version || t.byScope == nil {
-		t.version, t.byScope = version, make(map[string]*mailboxTree)
 	}
 	if tree := t.byScope[account]; tree != nil {
 		return tree, nil
@@ -168,6 +168,44 @@ func (t *trees) get(ctx context.Context, account string) (*mailboxTree, error) {
 	return tree, nil
 }
 
+// row returns a mailbox with its counters as they are now.
+func (t *trees) row(ctx context.Context, id archive.MailboxID) (archive.Mailbox, error) {
+	if id == 0 {
+		return emptyInbox, nil
+	}
+	t.mu.Lock()
+	err := t.refresh(ctx)
+	row := t.rows[id]
+	t.mu.Unlock()
+	if err != nil {
+		return archive.Mailbox{}, err
+	}
+	if row != nil {
+		return *row, nil
+	}
+	return t.reader.Mailbox(ctx, id) // one that is not listed any more
+}
+
+// refresh forgets what is not of the archive's version now. The caller holds t.mu, also of read.
+func (t *trees) refresh(ctx context.Context) error {
+	version, err := t.reader.Version(ctx)
+	if err != nil || t.known && version == t.version {
+		return err
+	}
+	t.known = false
+	boxes, err := t.reader.Mailboxes(ctx, 0)
+	if err != nil {
+		return err
+	}
+	t.boxes, t.rows = boxes, make(map[archive.MailboxID]*archive.Mailbox, len(boxes))
+	for i := range boxes {
+		t.rows[boxes[i].ID] = &boxes[i]
+	}
+	t.byScope = make(map[string]*mailboxTree)
+	t.version, t.known = version, true
+	return nil
+}
+
 func (t *trees) read(ctx context.Context, account string) (*mailboxTree, error) {
 	accounts, err := t.reader.Accounts(ctx)
 	if err != nil {
@@ -177,14 +215,19 @@ func (t *trees) read(ctx context.Context, account string) (*mailboxTree, error) 
 		accounts = slices.DeleteFunc(accounts, func(a archive.Account) bool { return a.Name != account })
 	}
 	var boxes []archive.Mailbox
-	for _, a := range accounts {
-		list, err := t.reader.Mailboxes(ctx, a.ID)
-		if err != nil {
-			return nil, err
+	for _, b := range t.boxes {
+		if slices.ContainsFunc(accounts, func(a archive.Account) bool { return a.ID == b.Account }) {
+			boxes = append(boxes, b)
 		}
-		boxes = append(boxes, list...)
 	}
-	return buildTree(accounts, boxes), nil
+	tree := buildTree(accounts, boxes)
+	for _, n := range tree.nodes {
+		n.row = &emptyInbox
+		if n.box != 0 {
+			n.row = t.rows[n.box]
+		}
+	}
+	return tree, nil
 }
 
 // tree returns what the session sees.

@@ -1,59 +1,49 @@
 package imapd
 
 import (
+	"container/list"
 	"context"
-	"slices"
-	"sort"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
 	"mailkeep/archive"
 )
 
-// snapshot is a mailbox at one moment: sequence number = index + 1. It never changes; sessions share it.
-type snapshot struct {
-	entries []archive.Entry // ascending by UID; one with the zero Ref has been taken out of the archive since
-}
+const (
+	keptBytes = 128 << 20        // of snapshots kept for mailboxes that nobody has open
+	keptFor   = 10 * time.Minute // after the last session has closed a mailbox
+)
 
-// next is the least UID above all.
-func (s *snapshot) next() archive.UID {
-	if len(s.entries) == 0 {
-		return 1
-	}
-	return s.entries[len(s.entries)-1].UID + 1
-}
-
-// index returns the place of the first entry whose UID is uid or higher.
-func (s *snapshot) index(uid archive.UID) int {
-	return sort.Search(len(s.entries), func(i int) bool { return s.entries[i].UID >= uid })
-}
-
-// has reports whether there is an entry with that UID.
-func (s *snapshot) has(uid archive.UID) bool {
-	i := s.index(uid)
-	return i < len(s.entries) && s.entries[i].UID == uid
-}
-
-// views are the mailboxes that are open.
+// views are the mailboxes that are open, and those that were lately: a client that comes back, or opens one folder after another, does not wait for them to be
+// loaded again.
 type views struct {
 	reader *archive.Reader
+	trees  *trees
 
 	mu   sync.Mutex
 	byID map[archive.MailboxID]*view
+	kept list.List // of *view without users, the one closed last first
+	size int64     // bytes of their snapshots
 }
 
-// view is a mailbox that some sessions have open.
+// view is a mailbox that some sessions have open, or had.
 type view struct {
 	views *views
 	id    archive.MailboxID // 0: an INBOX that no account has
-	users int               // guarded by views.mu
 
-	mu   sync.Mutex
-	row  archive.Mailbox // as read last
-	snap *snapshot       // nil until somebody needs it
-	seq  archive.ModSeq  // the batch up to which snap stands for the mailbox
+	// Guarded by views.mu.
+	users  int
+	kept   *list.Element // in views.kept; nil while there are users
+	size   int64         // what views.size counts for it
+	expiry *time.Timer   // of what is kept
+
+	mu     sync.Mutex
+	row    archive.Mailbox // as read last
+	snap   *snapshot       // nil until somebody needs it
+	tables *tables         // of snap
+	seq    archive.ModSeq  // the batch up to which snap stands for the mailbox
 
 	labels   labelCache
 	keywords keywordCache
@@ -72,16 +62,9 @@ type position struct {
 // emptyInbox is the row of an INBOX that no account has.
 var emptyInbox = archive.Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1}
 
-func (vs *views) init(r *archive.Reader) {
-	vs.reader = r
+func (vs *views) init(r *archive.Reader, t *trees) {
+	vs.reader, vs.trees = r, t
 	vs.byID = make(map[archive.MailboxID]*view)
-}
-
-func (vs *views) row(ctx context.Context, id archive.MailboxID) (archive.Mailbox, error) {
-	if id == 0 {
-		return emptyInbox, nil
-	}
-	return vs.reader.Mailbox(ctx, id)
 }
 
 // open returns a position in a mailbox as it is now. The caller closes it.
@@ -93,41 +76,100 @@ func (vs *views) open(ctx context.Context, id archive.MailboxID) (*position, err
 		vs.byID[id] = v
 	}
 	v.users++
+	vs.reuse(v)
 	vs.mu.Unlock()
 	// The view is known before its row is read, so that no change is missed by both this and changes.look.
 	p := &position{view: v}
 	var err error
-	if p.row, err = vs.row(ctx, id); err != nil {
+	if p.row, err = vs.trees.row(ctx, id); err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// close gives the mailbox up; with the last session its snapshot goes.
+// close gives the mailbox up.
 func (p *position) close() {
-	vs := p.view.views
+	v, vs := p.view, p.view.views
+	cost := v.cost()
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if p.view.users--; p.view.users == 0 {
-		delete(vs.byID, p.view.id)
+	if v.users--; v.users > 0 {
+		return
+	}
+	if cost == 0 || cost > keptBytes {
+		delete(vs.byID, v.id)
+		return
+	}
+	v.kept, v.size = vs.kept.PushFront(v), cost
+	vs.size += cost
+	v.expiry = time.AfterFunc(keptFor, func() { vs.expire(v) })
+	for vs.size > keptBytes {
+		vs.drop(vs.kept.Back().Value.(*view))
 	}
 }
 
-// all returns the open views.
-func (vs *views) all() []*view {
+// cost is about how many bytes the view's snapshot takes.
+func (v *view) cost() int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.snap == nil {
+		return 0
+	}
+	return 1 + v.snap.cost() + v.tables.cost()
+}
+
+// reuse takes a view out of those that are kept without users. The caller holds vs.mu, also of the next two.
+func (vs *views) reuse(v *view) {
+	if v.kept == nil {
+		return
+	}
+	v.expiry.Stop()
+	vs.kept.Remove(v.kept)
+	vs.size -= v.size
+	v.kept, v.size, v.expiry = nil, 0, nil
+}
+
+// drop forgets a view without users.
+func (vs *views) drop(v *view) {
+	vs.reuse(v)
+	delete(vs.byID, v.id)
+}
+
+// expire drops a view unless it has been opened since.
+func (vs *views) expire(v *view) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	var list []*view
-	for _, v := range vs.byID {
-		list = append(list, v)
+	if v.kept != nil && v.users == 0 {
+		vs.drop(v)
 	}
-	return list
+}
+
+// close forgets what is kept.
+func (vs *views) close() {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for vs.kept.Len() > 0 {
+		vs.drop(vs.kept.Back().Value.(*view))
+	}
+}
+
+// inUse returns the views that somebody has open.
+func (vs *views) inUse() []*view {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	var used []*view
+	for _, v := range vs.byID {
+		if v.users > 0 {
+			used = append(used, v)
+		}
+	}
+	return used
 }
 
 // check looks whether the mailbox has changed.
 func (v *view) check(ctx context.Context) error {
-	row, err := v.views.row(ctx, v.id)
+	row, err := v.views.trees.row(ctx, v.id)
 	if err != nil {
 		return err
 	}
@@ -154,16 +196,9 @@ func (v *view) latest(ctx context.Context, least archive.ModSeq) (*snapshot, err
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.snap == nil {
-		if v.id == 0 {
-			v.snap = new(snapshot)
-			return v.snap, nil
-		}
-		entries, seq, err := v.views.reader.Entries(ctx, v.id)
-		if err != nil {
+		if err := v.read(ctx); err != nil {
 			return nil, err
 		}
-		dropBadFlags(entries)
-		v.snap, v.seq = &snapshot{entries: entries}, seq
 	}
 	if max(least, v.row.ModSeq) > v.seq {
 		if err := v.update(ctx); err != nil {
@@ -173,55 +208,32 @@ func (v *view) latest(ctx context.Context, least archive.ModSeq) (*snapshot, err
 	return v.snap, nil
 }
 
-// update brings the shared snapshot up to date. The caller holds v.mu.
+// read makes the first snapshot. The caller holds v.mu, also of update.
+func (v *view) read(ctx context.Context) error {
+	t, seq := newTables(), archive.ModSeq(0)
+	var b snapshotBuilder
+	if v.id != 0 {
+		var err error
+		seq, err = v.views.reader.ScanEntries(ctx, v.id, func(e *archive.Entry) {
+			r := t.row(e)
+			b.add(&r)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	v.snap, v.tables, v.seq = b.snapshot(t), t, seq
+	return nil
+}
+
+// update brings the shared snapshot up to date.
 func (v *view) update(ctx context.Context) error {
 	c, err := v.views.reader.Changes(ctx, v.id, v.seq, v.snap.next())
 	if err != nil {
 		return err
 	}
-	dropBadFlags(c.Added)
-	dropBadFlags(c.Changed)
-	v.snap, v.seq = v.snap.apply(&c), c.ModSeq
+	v.snap, v.seq = v.snap.apply(&c, v.tables), c.ModSeq
 	return nil
-}
-
-// dropBadFlags leaves out the flags that the grammar has no room for: those with a "]", which some servers send all the same (RFC 9051 section 9, "atom"). The archive keeps
-// them, but strict clients, go-imap for one, close the connection over them, and none can search for them.
-func dropBadFlags(entries []archive.Entry) {
-	for i := range entries {
-		if e := &entries[i]; strings.Contains(e.Flags, "]") {
-			e.Flags = strings.Join(slices.DeleteFunc(strings.Fields(e.Flags), func(f string) bool { return strings.Contains(f, "]") }), " ")
-		}
-	}
-}
-
-// apply returns the snapshot after some changes: s itself when they change nothing.
-func (s *snapshot) apply(c *archive.Changes) *snapshot {
-	entries := make([]archive.Entry, 0, len(s.entries)+len(c.Added))
-	vanished, changed := c.Vanished, c.Changed
-	different := len(c.Added) > 0
-	for i := range s.entries {
-		e := &s.entries[i]
-		for len(vanished) > 0 && vanished[0] < e.UID {
-			vanished = vanished[1:]
-		}
-		if len(vanished) > 0 && vanished[0] == e.UID {
-			different = true
-			continue
-		}
-		for len(changed) > 0 && changed[0].UID < e.UID {
-			changed = changed[1:]
-		}
-		if len(changed) > 0 && changed[0].UID == e.UID {
-			different = true
-			e = &changed[0]
-		}
-		entries = append(entries, *e)
-	}
-	if !different {
-		return s
-	}
-	return &snapshot{entries: append(entries, c.Added...)}
 }
 
 // load makes p.snap the mailbox that the client knows. When nothing has happened since SELECT that is the shared snapshot; else what SELECT has counted is
@@ -234,7 +246,7 @@ func (p *position) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(now.entries) == int(p.row.Messages) && now.next() <= p.row.UIDNext {
+	if now.len() == int(p.row.Messages) && now.next() <= p.row.UIDNext {
 		p.snap = now
 		return nil
 	}
@@ -242,15 +254,31 @@ func (p *position) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	then := slices.Clone(now.entries[:now.index(p.row.UIDNext)])
-	for _, uid := range c.Vanished {
-		if uid < p.row.UIDNext && !now.has(uid) {
-			then = append(then, archive.Entry{UID: uid})
+	p.snap = p.view.withPlaceholders(now, p.row.UIDNext, c.Vanished)
+	return nil
+}
+
+// withPlaceholders returns the part of now below next, with a row that stands for nothing for each of the vanished UIDs, which are ascending.
+func (v *view) withPlaceholders(now *snapshot, next archive.UID, vanished []archive.UID) *snapshot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	none := v.tables.flagsNumber("")
+	var b snapshotBuilder
+	placeholders := func(below archive.UID) {
+		for len(vanished) > 0 && vanished[0] < below {
+			b.add(&row{uid: vanished[0], flags: none})
+			vanished = vanished[1:]
 		}
 	}
-	slices.SortFunc(then, func(a, b archive.Entry) int { return int(int64(a.UID) - int64(b.UID)) })
-	p.snap = &snapshot{entries: then}
-	return nil
+	for _, r := range now.rows(0, now.index(next)) {
+		placeholders(r.uid)
+		if len(vanished) > 0 && vanished[0] == r.uid {
+			vanished = vanished[1:] // taken out and entered again, which does not happen
+		}
+		b.add(r)
+	}
+	placeholders(next)
+	return b.snapshot(v.tables)
 }
 
 // fewMessages is how many messages SELECT looks at to find the first unseen one, when they are not loaded yet.
@@ -270,8 +298,8 @@ func (p *position) firstUnseen(ctx context.Context) (uint32, error) {
 	if err := p.load(ctx); err != nil {
 		return 0, err
 	}
-	for i := range p.snap.entries {
-		if e := &p.snap.entries[i]; !e.Ref.IsZero() && !hasFlag(e.Flags, `\Seen`) {
+	for i, r := range p.snap.all() {
+		if !p.snap.flagsOf(r).seen && !r.ref.IsZero() {
 			return uint32(i + 1), nil
 		}
 	}
