@@ -33,6 +33,7 @@ type versionWatch struct {
 	stmt    *sql.Stmt
 	version int64
 	seen    logStamp // of the log before version was read; the zero stamp: do not trust it
+	asked   time.Time
 }
 
 // logStamp tells one state of the log from later ones.
@@ -44,6 +45,9 @@ type logStamp struct {
 // settled is how long ago the log must have been written for its stamp to be trusted: when two writes follow one another faster than the file system's clock ticks, both
 // leave the same time.
 const settled = 2 * time.Second
+
+// trusted is how long an unchanged log is believed: a process that is halted between writing the log and announcing what it wrote would else go unnoticed until the next commit.
+const trusted = 10 * time.Second
 
 func newVersionWatch(db *sqlx.DB, path string) (*versionWatch, error) {
 	conn, err := db.Conn(context.Background())
@@ -61,13 +65,13 @@ func (w *versionWatch) get(ctx context.Context) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	stamp := w.stamp()
-	if stamp != (logStamp{}) && stamp == w.seen {
+	if stamp != (logStamp{}) && stamp == w.seen && time.Since(w.asked) < trusted {
 		return w.version, nil
 	}
 	if err := w.stmt.QueryRowContext(ctx).Scan(&w.version); err != nil {
 		return 0, err
 	}
-	w.seen = stamp
+	w.seen, w.asked = stamp, time.Now()
 	return w.version, nil
 }
 
