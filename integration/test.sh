@@ -4,6 +4,9 @@
 # Installs the Debian packages that are missing (as root), then: format, vet, staticcheck, module file, all tests with
 # the race detector and nothing skipped, the cross builds, generated files. Ends with "N passed, N failed, N skipped"
 # and exit status 0, or 1 when any step failed. Every test's output is in artifacts/test.log, beside pictures of Thunderbird.
+#
+# The mixed load of many clients is short here. A day's worth, with the server's own data races looked for too or without (GOFLAGS):
+#   MAILKEEP_MIXED=10m [GOFLAGS=-race] go test -timeout 30m -run TestMixedLoad -v ./integration
 set -u
 cd "$(dirname "$0")/.." || exit 1
 

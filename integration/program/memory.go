@@ -10,13 +10,18 @@ import (
 )
 
 // PeakMemory is the largest resident size, in bytes, that a process has had so far; 0 where the system does not tell (all but Linux).
-func PeakMemory(pid int) int64 {
+func PeakMemory(pid int) int64 { return statusBytes(pid, "VmHWM:") }
+
+// Memory is the resident size, in bytes, that a process has now; 0 where the system does not tell.
+func Memory(pid int) int64 { return statusBytes(pid, "VmRSS:") }
+
+func statusBytes(pid int, field string) int64 {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			return kb << 10
 		}

@@ -148,6 +148,19 @@ func (s *Serving) Stop() error {
 	return fmt.Errorf("mailkeep serve (process %d) had to be killed\n%s", s.PID(), s.out)
 }
 
+// Abort ends the server at once with a dump of its goroutines, which it gives with all other output.
+func (s *Serving) Abort() (string, error) {
+	if err := s.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return "", err
+	}
+	select {
+	case <-s.exited:
+		return s.Output(), nil
+	case <-time.After(10 * time.Second):
+		return "", fmt.Errorf("mailkeep serve (process %d) does not end: %w", s.PID(), s.Stop())
+	}
+}
+
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
