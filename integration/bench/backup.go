@@ -68,7 +68,6 @@ func benchBackup(ctx context.Context, e *env) (err error) {
 }
 
 const (
-	mailkeep = "mailkeep"
 	durable  = "mbsync"
 	careless = "mbsync without fsync"
 )

@@ -1,18 +1,19 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 )
 
-// row is one line of the table. Figures are in Unit; less is better for all of them.
+// row is one line of a table. Figures are in Unit; less is better for all of them.
 type row struct {
+	Group    string             `json:"group,omitempty"` // the title of its table
 	Scenario string             `json:"scenario"`
 	Unit     string             `json:"unit"` // ms, MB, or x (a ratio of bytes)
 	Ours     float64            `json:"ours"`
@@ -20,7 +21,10 @@ type row struct {
 	// AtLeast is how many times better than the best peer ours has to be, AtMost a bound for ours itself; 0: no goal.
 	AtLeast float64 `json:"goal_ratio,omitempty"`
 	AtMost  float64 `json:"goal_at_most,omitempty"`
-	Wrong   string  `json:"wrong,omitempty"` // what was wrong with an answer
+	Floor   float64 `json:"floor,omitempty"`         // what our answer, replayed from a file, takes to read; 0: not measured
+	Client  float64 `json:"client_cpu_ms,omitempty"` // processor time of the measuring side in a run against ours, 0: not measured
+	Rounds  int     `json:"rounds,omitempty"`        // of which the figures are the median; 0: measured once
+	Wrong   string  `json:"wrong,omitempty"`         // what was wrong with an answer
 }
 
 // best is the best peer's figure, 0 without peers.
@@ -49,102 +53,69 @@ func (r *row) missed() bool {
 type report struct {
 	Benchmark string    `json:"benchmark"`
 	Scale     string    `json:"scale"`
-	Corpus    string    `json:"corpus"`
+	Corpus    string    `json:"corpus,omitempty"`
 	Machine   string    `json:"machine"`
+	Disk      string    `json:"disk"`
+	Commit    string    `json:"commit"`
+	Dovecot   string    `json:"dovecot,omitempty"` // its version
+	Dropped   string    `json:"page_cache_dropped,omitempty"`
+	Load      [2]string `json:"load_average"` // at the beginning and at the end
 	Started   time.Time `json:"started"`
+	Took      string    `json:"took"`
 	Rows      []*row    `json:"rows"`
+	Growth    []*growth `json:"growth,omitempty"`
 	Notes     []string  `json:"notes,omitempty"`
+}
+
+func newReport(benchmark, scale, dir string) *report {
+	return &report{Benchmark: benchmark, Scale: scale, Machine: machine(), Disk: disk(dir), Commit: commit(), Started: time.Now(), Load: [2]string{loadAverage()}}
 }
 
 func (r *report) add(x *row) { r.Rows = append(r.Rows, x) }
 
+// finish notes how the run ended.
+func (r *report) finish() {
+	r.Load[1], r.Took = loadAverage(), time.Since(r.Started).Round(time.Second).String()
+}
+
+// print writes the report for people.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s, %s, %s\n%s\n\n", r.Benchmark, r.Scale, r.Corpus, r.Machine)
-	fmt.Fprintln(w, "| scenario | ours | theirs | ratio | goal | |")
-	fmt.Fprintln(w, "|---|--:|--:|--:|--:|---|")
-	for _, x := range r.Rows {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", x.Scenario, ours(x), theirs(x), ratio(x), goal(x), remark(x))
-	}
-	fmt.Fprintln(w)
-	for _, n := range r.Notes {
-		fmt.Fprintln(w, n)
-	}
+	fmt.Fprintf(w, "\n%s, %s%s\n\n", r.Benchmark, r.Scale, prefixed(", ", r.Corpus))
+	r.about(w)
+	r.tables(w)
 }
 
-func ours(x *row) string {
-	if x.Wrong != "" {
-		return "-"
-	}
-	return figure(x.Ours, x.Unit)
-}
-
-func theirs(x *row) string {
-	var parts []string
-	for name, v := range x.Theirs {
-		parts = append(parts, name+" "+figure(v, x.Unit))
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, ", ")
-}
-
-func figure(v float64, unit string) string {
-	switch {
-	case unit == "x":
-		return fmt.Sprintf("%.3f x", v)
-	case v < 10:
-		return fmt.Sprintf("%.2f %s", v, unit)
-	}
-	return fmt.Sprintf("%.0f %s", v, unit)
-}
-
-func ratio(x *row) string {
-	if x.ratio() == 0 || x.Wrong != "" {
+func prefixed(prefix, s string) string {
+	if s == "" {
 		return ""
 	}
-	return fmt.Sprintf("%.1f", x.ratio())
-}
-
-func goal(x *row) string {
-	switch {
-	case x.AtLeast > 0:
-		return fmt.Sprintf("%g times", x.AtLeast)
-	case x.AtMost > 0:
-		return "at most " + figure(x.AtMost, x.Unit)
-	}
-	return ""
-}
-
-func remark(x *row) string {
-	switch {
-	case x.Wrong != "":
-		return "WRONG: " + x.Wrong
-	case x.missed():
-		return "missed"
-	}
-	return ""
+	return prefix + s
 }
 
 // verdict is an error when a goal was missed.
 func (r *report) verdict() error {
-	missed := 0
-	for _, x := range r.Rows {
-		if x.missed() {
+	missed, goals := 0, 0
+	count := func(goal, bad bool) {
+		if goal {
+			goals++
+		}
+		if bad {
 			missed++
 		}
 	}
+	for _, x := range r.Rows {
+		count(x.AtLeast > 0 || x.AtMost > 0 || x.Wrong != "", x.missed())
+	}
+	for _, g := range r.Growth {
+		count(true, g.missed())
+	}
 	if missed > 0 {
-		return fmt.Errorf("%d of %d goals missed or answers wrong", missed, len(r.Rows))
+		return fmt.Errorf("%d of %d goals missed or answers wrong", missed, goals)
 	}
 	return nil
 }
 
-func (r *report) write(path string) error {
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(raw, '\n'), 0o644)
-}
+func (r *report) write(path string) error { return writeJSON(path, r) }
 
 // machine describes where the figures come from.
 func machine() string {
@@ -157,7 +128,27 @@ func machine() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d cores, %s, %s/%s, %s", runtime.NumCPU(), cpu, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return fmt.Sprintf("%d cores, %s%s, %s, %s/%s, %s", runtime.NumCPU(), cpu, memory(), kernel(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+func memory() string {
+	if total := totalMemory(); total > 0 {
+		return fmt.Sprintf(", %.0f GB", float64(total)/1e9)
+	}
+	return ""
+}
+
+// commit is what was measured.
+func commit() string {
+	out, err := exec.Command("git", "log", "-1", "--format=%h of %cs").Output()
+	if err != nil {
+		return "unknown"
+	}
+	at := strings.TrimSpace(string(out))
+	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err != nil || len(changed) > 0 {
+		at += ", with changes"
+	}
+	return at
 }
 
 func median(v []float64) float64 {

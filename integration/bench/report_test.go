@@ -5,10 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"mailkeep/archive"
+	"mailkeep/integration/bench/gen"
 )
 
 func TestGoals(t *testing.T) {
@@ -44,8 +49,9 @@ func TestReport(t *testing.T) {
 	var b bytes.Buffer
 	r.print(&b)
 	for _, want := range []string{
-		"| fast | 2.00 ms | peer 30 ms | 15.0 | 5 times |  |",
-		"| slow | 20 ms | peer 30 ms | 1.5 | 5 times | missed |",
+		"| scenario | ours | peer | ratio | goal |  |\n|---|--:|--:|--:|--:|---|\n",
+		"| fast | 2.00 ms | 30 ms | 15.0 | 5 times |  |",
+		"| slow | 20 ms | 30 ms | 1.5 | 5 times | missed |",
 		"| broken | - |  |  |  | WRONG: mailkeep: 1 message, want 2 |",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -67,9 +73,182 @@ func TestReport(t *testing.T) {
 }
 
 func TestWrongCalls(t *testing.T) {
-	for _, args := range [][]string{nil, {"nonsense"}, {"serve", "--scale", "huge"}, {"serve", "more"}, {"backup", "--nonsense"}} {
+	for _, args := range [][]string{nil, {"nonsense"}, {"serve", "--scale", "huge"}, {"serve", "more"}, {"backup", "--nonsense"}, {"serve", "--only", "("}} {
 		if err := run(context.Background(), args); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
+	}
+}
+
+// Rows stand in the table of their group; columns are those that the group's rows have.
+func TestGroups(t *testing.T) {
+	r := &report{Rows: []*row{
+		{Group: "one", Scenario: "a", Unit: "ms", Ours: 2, Floor: 1, Theirs: map[string]float64{"Dovecot": 12345.6}, Rounds: 2},
+		{Group: "two", Scenario: "b", Unit: "MB", Ours: 31, AtMost: 30},
+		{Group: "one", Scenario: "c", Unit: "ms", Ours: 3, Rounds: rounds},
+	}}
+	var b bytes.Buffer
+	r.tables(&b)
+	const want = `
+### one
+
+| scenario | ours | Dovecot | ratio | goal |  | floor |
+|---|--:|--:|--:|--:|---|---|
+| a (rounds: 2) | 2.00 ms | 12,346 ms | 6172.8 |  |  | 1.00 ms |
+| c | 3.00 ms |  |  |  |  |  |
+
+### two
+
+| scenario | ours | ratio | goal |  |
+|---|--:|--:|--:|---|
+| b | 31 MB |  | at most 30 MB | missed |
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestGrowth(t *testing.T) {
+	sizes := []int{10, 100, 1000}
+	for _, c := range []struct {
+		g      growth
+		worst  float64
+		missed bool
+	}{
+		{growth{Figures: []float64{1, 10, 100}}, 1, false},
+		{growth{Figures: []float64{1, 1, 1}}, 0.1, false},
+		{growth{Figures: []float64{1, 10, 130}}, 1.3, true},
+		{growth{Figures: []float64{1, 13, 100}}, 1.3, true},
+		{growth{Figures: []float64{1, 13, 100}, Info: true}, 1.3, false},
+		{growth{Figures: []float64{1, 1, 21}, AtMost: []float64{5, 5, 20}}, 2.1, true},
+		{growth{Figures: []float64{1, 6, 6}, AtMost: []float64{5, 5, 20}}, 0.6, true},
+		{growth{Figures: []float64{1, 2, 3}, Wrong: "an answer"}, 0.2, true},
+		{growth{}, 0, false},
+	} {
+		c.g.Sizes = sizes
+		if got := c.g.worst(); math.Abs(got-c.worst) > 1e-9 || c.g.missed() != c.missed {
+			t.Errorf("%+v: worst %v, missed %v", c.g, got, c.g.missed())
+		}
+		r := &report{Growth: []*growth{&c.g}}
+		if (r.verdict() != nil) != c.missed {
+			t.Errorf("%+v: verdict %v", c.g, r.verdict())
+		}
+	}
+}
+
+// What people wrote around the tables stays.
+func TestRenew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "RESULTS.md")
+	r := &report{Rows: []*row{{Scenario: "a|b", Unit: "ms", Ours: 1}}}
+	if err := r.renew(path); err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(first), `| a\|b | 1.00 ms |`) {
+		t.Fatalf("%v, %s", err, first)
+	}
+	if err := os.WriteFile(path, []byte("# Results\n"+string(first)+"## Why\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.Rows[0].Ours = 2
+	if err := r.renew(path); err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(path)
+	if want := "# Results\n" + strings.Replace(string(first), "1.00 ms", "2.00 ms", 1) + "## Why\n"; err != nil || string(second) != want {
+		t.Errorf("%v, got\n%s\nwant\n%s", err, second, want)
+	}
+	if err := os.WriteFile(path, []byte("mine alone\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.renew(path); err == nil {
+		t.Error("a file without marks was overwritten")
+	}
+}
+
+// A folder of the cache is made once for each state of the sources.
+func TestKept(t *testing.T) {
+	e := &env{full: true, cache: t.TempDir(), report: &report{}}
+	release, err := e.openCache()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&env{cache: e.cache}).openCache(); err == nil {
+		t.Error("two runs use one cache")
+	}
+	made := 0
+	fill := func(dir string) error {
+		made++
+		return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
+	}
+	get := func(sources ...string) string {
+		dir, err := e.kept(t.Context(), "name", sources, fill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "file")); err != nil {
+			t.Error(err)
+		}
+		return dir
+	}
+	one, again := get("mailkeep/integration/need"), get("mailkeep/integration/need")
+	if one != again || made != 1 {
+		t.Errorf("%q and %q, made %d times", one, again, made)
+	}
+	two := get("mailkeep/integration/proxy")
+	if _, err := os.Stat(one); two == one || made != 2 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%q after %q, made %d times, %v", two, one, made, err)
+	}
+	if err := os.Remove(filepath.Join(two, complete)); err != nil {
+		t.Fatal(err)
+	}
+	if three := get("mailkeep/integration/proxy"); three != two || made != 3 {
+		t.Errorf("an incomplete folder was used")
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An archive that was filled without a server holds what the tally says, and passes the archive's own check.
+func TestFillArchive(t *testing.T) {
+	e := &env{report: &report{Started: time.Now()}}
+	dir := t.TempDir()
+	if err := e.fillArchive(t.Context(), dir, corpus{300, seed, gen.Tiny}); err != nil {
+		t.Fatal(err)
+	}
+	var tally gen.Tally
+	if err := readJSON(filepath.Join(dir, "tally.json"), &tally); err != nil {
+		t.Fatal(err)
+	}
+	r, err := archive.Open(filepath.Join(dir, "MailStore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	a, err := r.AccountByName(t.Context(), "bench")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boxes, err := r.Mailboxes(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for _, b := range boxes {
+		want, ok := tally.Mailboxes[b.Name]
+		if !ok && b.Messages == 0 {
+			continue
+		}
+		held++
+		if int(b.Messages) != want.Messages || b.Bytes != want.Bytes || int(b.Unseen) != want.Messages-want.Seen {
+			t.Errorf("%+v, want %+v", b, want)
+		}
+	}
+	if held != len(tally.Mailboxes) {
+		t.Errorf("%d mailboxes, want %d", held, len(tally.Mailboxes))
+	}
+	if found, err := r.Check(t.Context(), archive.CheckOptions{}); err != nil || len(found) > 0 {
+		t.Errorf("check: %v, %v", found, err)
 	}
 }

@@ -108,6 +108,7 @@ mail_uid = %[2]d
 mail_gid = %[3]d
 mail_fsync = %[4]s
 mail_max_userip_connections = 5000
+imap_hibernate_timeout = %[9]ds
 default_internal_user = %[5]s
 default_login_user = %[6]s
 namespace inbox {
@@ -116,7 +117,7 @@ namespace inbox {
 }
 service imap {
   process_limit = 1200
-}
+%[10]s}
 service anvil {
   client_limit = 8000
 }
@@ -125,7 +126,8 @@ service auth {
 }
 service imap-login {
 %[8]s}
-`, s.dir, s.owner.uid, s.owner.gid, fsync, s.owner.internal, s.owner.login, s.opt.Separator, s.listeners())
+`, s.dir, s.owner.uid, s.owner.gid, fsync, s.owner.internal, s.owner.login, s.opt.Separator, s.listeners(),
+		int(s.opt.Hibernate.Seconds()), s.hibernation())
 	if !s.owner.root {
 		b.WriteString(s.unprivileged())
 	}
@@ -150,6 +152,26 @@ func (s *Server) listeners() string {
     ssl = yes
   }
 `, port, tlsPort)
+}
+
+// hibernation is what lets connections pass between imap and imap-hibernate; it goes into "service imap".
+func (s *Server) hibernation() string {
+	if s.opt.Hibernate == 0 {
+		return ""
+	}
+	group := ""
+	if s.owner.root {
+		group = fmt.Sprintf("  extra_groups = %s\n", s.owner.internal)
+	}
+	return fmt.Sprintf(`%s  unix_listener imap-master {
+    user = %s
+  }
+}
+service imap-hibernate {
+  unix_listener imap-hibernate {
+    user = %s
+  }
+`, group, s.owner.internal, s.owner.name)
 }
 
 // unprivileged takes away what only root can do: changing user, group and root folder.

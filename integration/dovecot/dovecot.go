@@ -44,6 +44,11 @@ type Options struct {
 	Separator string // hierarchy separator: "/" (when empty) or "."
 	TLS       bool   // also listens for implicit TLS, and offers STARTTLS, with a certificate made for 127.0.0.1
 	NoFsync   bool   // never flush to disk: faster to fill by APPEND
+	// Mail is the folder that holds the users' mail, and keeps it when the server is stopped; when empty, it is within the server's own
+	// folder and goes with it. All users must be able to reach it.
+	Mail string
+	// Hibernate is how long after IDLE began a connection is handed to the one process that holds all those that wait; 0: never, as Dovecot comes.
+	Hibernate time.Duration
 }
 
 // Server is a running Dovecot.
@@ -53,6 +58,8 @@ type Server struct {
 	Roots   *x509.CertPool // trusts the server's certificate; nil without Options.TLS
 
 	dir     string
+	program string
+	version string
 	opt     Options
 	owner   owner
 	cmd     *exec.Cmd
@@ -129,24 +136,48 @@ func start(program string, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, opt: opt, exited: make(chan struct{})}
-	if err := s.prepare(program); err != nil {
+	s := &Server{dir: dir, program: program, opt: opt}
+	if err := s.prepare(); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("prepare dovecot: %w", err)
 	}
-	if err := s.launch(program); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("start dovecot: %w", err)
-	}
-	if err := s.waitReady(); err != nil {
-		err = fmt.Errorf("%w; its log:\n%s", err, s.Log())
+	if err := s.run(); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
+// run launches the server and waits until it greets.
+func (s *Server) run() error {
+	if err := s.launch(); err != nil {
+		return fmt.Errorf("start dovecot: %w", err)
+	}
+	if err := s.waitReady(); err != nil {
+		return fmt.Errorf("%w; its log:\n%s", err, s.Log())
+	}
+	return nil
+}
+
+// Halt ends the server and leaves its folder, for Restart.
+func (s *Server) Halt() error { return s.end() }
+
+// Restart ends the server unless it has been halted, and runs it again on the same mail and ports, with Options.Hibernate set to what is given.
+func (s *Server) Restart(hibernate time.Duration) error {
+	if err := s.end(); err != nil {
+		return err
+	}
+	s.opt.Hibernate = hibernate
+	if err := s.configure(); err != nil {
+		return err
+	}
+	return s.run()
+}
+
+// Version is what Dovecot calls its own, such as "2.3.19.1 (9b53102964)".
+func (s *Server) Version() string { return s.version }
+
 // prepare writes the configuration, the users and the certificate, and makes each user's mail folder.
-func (s *Server) prepare(program string) error {
+func (s *Server) prepare() error {
 	var err error
 	if s.owner, err = findOwner(); err != nil {
 		return err
@@ -154,6 +185,11 @@ func (s *Server) prepare(program string) error {
 	// Dovecot's unprivileged processes must reach their sockets and the mail.
 	if err := os.Chmod(s.dir, 0o755); err != nil {
 		return err
+	}
+	if s.opt.Mail != "" {
+		if err := os.MkdirAll(s.opt.Mail, 0o755); err != nil {
+			return err
+		}
 	}
 	for _, u := range s.opt.Users {
 		if err := s.mkdir(s.MailRoot(u.Name)); err != nil {
@@ -171,31 +207,37 @@ func (s *Server) prepare(program string) error {
 			return err
 		}
 	}
-	version, err := exec.Command(program, "--version").Output()
+	version, err := exec.Command(s.program, "--version").Output()
 	if err != nil {
 		return fmt.Errorf("ask for the version: %w", err)
 	}
-	if err := os.WriteFile(s.path("users"), []byte(s.users(string(version))), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(s.path("dovecot.conf"), []byte(s.config(string(version))), 0o644)
+	s.version = strings.TrimSpace(string(version))
+	return s.configure()
 }
 
-func (s *Server) launch(program string) error {
+func (s *Server) configure() error {
+	if err := os.WriteFile(s.path("users"), []byte(s.users(s.version)), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(s.path("dovecot.conf"), []byte(s.config(s.version)), 0o644)
+}
+
+func (s *Server) launch() error {
 	out, err := os.OpenFile(s.path("output"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	s.cmd = exec.Command(program, "-F", "-c", s.path("dovecot.conf"))
-	s.cmd.Stdout, s.cmd.Stderr = out, out
-	endWithParent(s.cmd)
-	if err := s.cmd.Start(); err != nil {
+	cmd, exited := exec.Command(s.program, "-F", "-c", s.path("dovecot.conf")), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = out, out
+	endWithParent(cmd)
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	s.cmd, s.exited = cmd, exited
 	go func() {
-		s.exitErr = s.cmd.Wait()
-		close(s.exited)
+		s.exitErr = cmd.Wait()
+		close(exited)
 	}()
 	return nil
 }
@@ -206,7 +248,7 @@ func (s *Server) waitReady() error {
 		select {
 		case <-s.exited:
 			return fmt.Errorf("dovecot ended at once: %v", s.exitErr)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(2 * time.Millisecond):
 		}
 		if program.Greets(s.Addr) {
 			return nil
@@ -222,6 +264,9 @@ func (s *Server) Stop() error {
 }
 
 func (s *Server) end() error {
+	if s.cmd == nil {
+		return nil // never launched
+	}
 	select {
 	case <-s.exited:
 		return nil
@@ -266,19 +311,27 @@ func important(log string) string {
 }
 
 // MailRoot is the folder with a user's mail: a Maildir++ tree for Maildir users.
-func (s *Server) MailRoot(user string) string { return s.path("mail", user) }
+func (s *Server) MailRoot(user string) string {
+	if s.opt.Mail != "" {
+		return filepath.Join(s.opt.Mail, user)
+	}
+	return s.path("mail", user)
+}
 
 func (s *Server) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
-// mkdir makes a folder, with its parents, that the mail processes may write to.
+// mkdir makes a folder, with its parents up to the server's folder or that of all mail, that the mail processes may write to.
 func (s *Server) mkdir(dir string) error {
-	rel, err := filepath.Rel(s.dir, dir)
+	at := s.dir
+	if s.opt.Mail != "" {
+		at = s.opt.Mail
+	}
+	rel, err := filepath.Rel(at, dir)
 	if err != nil {
 		return err
 	}
-	at := s.dir
 	for part := range strings.SplitSeq(rel, string(filepath.Separator)) {
 		at = filepath.Join(at, part)
 		err := os.Mkdir(at, 0o755)

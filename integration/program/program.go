@@ -97,14 +97,14 @@ func (k *Keeper) Serve() (*Serving, error) {
 		s.err = s.cmd.Wait()
 		close(s.exited)
 	}()
-	for range 2000 {
+	for range 10000 {
 		if Greets(k.IMAP) {
 			return s, nil
 		}
 		select {
 		case <-s.exited:
 			return nil, fmt.Errorf("mailkeep serve ended: %v\n%s", s.err, s.out)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 	return nil, errors.Join(fmt.Errorf("mailkeep serve does not greet on %s\n%s", k.IMAP, s.out), s.Stop())

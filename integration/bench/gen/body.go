@@ -10,17 +10,23 @@ import (
 	"strings"
 )
 
+// plainWords is how long the messages without HTML are: a quarter to five quarters of it; 0 for the profile that has HTML.
+var plainWords = [...]int{Full: 0, Small: 160, Tiny: 60}
+
 // body writes the Content-* fields into the header and the parts into the body.
 func (w *writer) body() {
-	if w.c.small {
+	w.m.parts = 1
+	if words := plainWords[w.c.profile]; words > 0 {
 		w.h.WriteString("Content-Type: text/plain; charset=\"UTF-8\"\r\n")
-		writeText(&w.h, &w.b, w.plain(40+w.r.IntN(160)), false)
+		writeText(&w.h, &w.b, w.plain(words/4+w.r.IntN(words)), false)
 		return
 	}
 	plain := w.plain(min(int(math.Exp(w.r.NormFloat64()*0.8+5.2)), 4000))
 	outer, inner := token(w.r, 28), token(w.r, 28)
 	attach := w.r.Float64() < 0.15
+	w.m.parts = 2
 	if attach {
+		w.m.parts = 3
 		w.linef("Content-Type: multipart/mixed; boundary=\"%s\"", outer)
 		fmt.Fprintf(&w.b, "--%s\r\nContent-Type: multipart/alternative; boundary=\"%s\"\r\n\r\n", outer, inner)
 	} else {

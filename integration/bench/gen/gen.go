@@ -18,10 +18,12 @@ const AllMail = "All Mail"
 // Profile is the kind of messages.
 type Profile int
 
-// Full messages have a mean of some 31 KB (HTML, attachments up to 2 MB); Small ones 7 KB (plain text under long headers).
+// Full messages have a mean of some 31 KB (HTML, attachments up to 2 MB); Small ones 7 KB (plain text under long headers); Tiny ones
+// 1.2 KB (plain text, as mail was before servers signed it), so that a million of them fit anywhere.
 const (
 	Full Profile = iota
 	Small
+	Tiny
 )
 
 // Message is one message with where it lies.
@@ -32,18 +34,21 @@ type Message struct {
 	Flags     []string  // IMAP's
 	Mailboxes []string  // UTF-8 names with "/" between levels; AllMail first
 
-	header, listHeader           int64
+	header                       int64 // bytes of the header block
+	list                         listed
+	parts                        int    // leaves of the MIME tree
+	messageID                    string // with its angle brackets
 	subjectHit, fromHit, bodyHit bool
 	sample                       bool
 }
 
 // Corpus gives messages by number.
 type Corpus struct {
-	seed   uint64
-	small  bool
-	plans  []plan
-	labels []string
-	vocab  []string
+	seed    uint64
+	profile Profile
+	plans   []plan
+	labels  []string
+	vocab   []string
 }
 
 // plan is what must be decided in the order of the messages, before their bytes can be made in any order.
@@ -64,7 +69,7 @@ var (
 // New plans a corpus of n messages.
 func New(n int, seed uint64, profile Profile) *Corpus {
 	labels := labelNames()
-	return &Corpus{seed: seed, small: profile == Small, plans: makePlans(n, seed, len(labels)), labels: labels, vocab: makeVocab(seed)}
+	return &Corpus{seed: seed, profile: profile, plans: makePlans(n, seed, len(labels)), labels: labels, vocab: makeVocab(seed)}
 }
 
 // Len is the number of messages.

@@ -10,7 +10,7 @@ import (
 )
 
 func TestDeterministicAndParsable(t *testing.T) {
-	for _, profile := range []Profile{Full, Small} {
+	for _, profile := range []Profile{Full, Small, Tiny} {
 		a, b := New(300, 5, profile), New(300, 5, profile)
 		tally := a.NewTally()
 		err := a.Each(func(m Message) error {
@@ -34,7 +34,7 @@ func TestDeterministicAndParsable(t *testing.T) {
 		if len(tally.Mailboxes) < 30 || tally.Copies < 700 {
 			t.Errorf("%d mailboxes, %d copies", len(tally.Mailboxes), tally.Copies)
 		}
-		if mean := tally.Bytes / 300; profile == Full && mean < 20_000 || profile == Small && (mean < 4_000 || mean > 9_000) {
+		if mean := tally.Bytes / 300; profile == Full && mean < 20_000 || profile == Small && (mean < 4_000 || mean > 9_000) || profile == Tiny && (mean < 800 || mean > 1_800) {
 			t.Errorf("profile %v: mean size %d", profile, mean)
 		}
 	}

@@ -20,13 +20,17 @@ type writer struct {
 
 func (w *writer) write() {
 	w.m.bodyHit = w.r.IntN(200) == 0
-	w.trace()
-	w.signatures()
+	if w.c.profile == Tiny {
+		w.linef("Received: from mail.example.com by mx.provider.example with ESMTP id %s; %s", token(w.r, 12), w.gdate())
+	} else {
+		w.trace()
+		w.signatures()
+	}
 	w.addresses()
 	w.body()
 	w.h.WriteString("\r\n")
 	w.m.header = int64(w.h.Len())
-	w.m.listHeader = listBytes(w.h.Bytes())
+	w.m.list = listFields(w.h.Bytes())
 	w.h.Write(w.b.Bytes())
 	w.m.Raw = w.h.Bytes()
 }
@@ -74,7 +78,7 @@ func (w *writer) signatures() {
 			"        h=to:subject:message-id:date:from:in-reply-to:references:mime-version\r\n         :from:to:cc:subject:date:message-id:reply-to;\r\n"+
 			"        bh=%s=;\r\n        b=%s==", w.m.Date.Unix(), w.m.Date.Unix()+604800, token(r, 43), folded(r, 342))
 	}
-	if r.IntN(5) == 0 && !w.c.small {
+	if r.IntN(5) == 0 && w.c.profile == Full {
 		w.linef("X-MessageData: %s=", strings.TrimSpace(folded(r, 1200)))
 	}
 	w.linef("X-Message-State: %s", token(r, 180))
@@ -100,7 +104,8 @@ func (w *writer) addresses() {
 	}
 	w.linef("MIME-Version: 1.0")
 	w.linef("From: %s\r\nDate: %s", address(from), w.m.Date.Format(time.RFC1123Z))
-	w.linef("Message-ID: %s\r\nSubject: %s", messageID(w.c.seed, w.m.ID), subject)
+	w.m.messageID = messageID(w.c.seed, w.m.ID)
+	w.linef("Message-ID: %s\r\nSubject: %s", w.m.messageID, subject)
 	to := []string{"me@example.org"}
 	for range r.IntN(3) {
 		to = append(to, address(people[personUse.pick(r)]))

@@ -27,8 +27,15 @@ type Tally struct {
 type Total struct {
 	Messages    int
 	Bytes       int64  // sum of RFC822.SIZE
-	HeaderBytes int64  // sum of BODY[HEADER.FIELDS (...)] for ListFields
 	CRCSum      uint64 // sum of the messages' CRC-32C
+	HeaderBytes int64  // sum of BODY[HEADER.FIELDS (...)] for ListFields
+	HeaderCRC   uint64 // sum of their CRC-32C
+	Dates       int64  // sum of the internal dates, Unix seconds
+	IDs         uint64 // sum of the CRC-32C of the Message-IDs, with angle brackets
+	Parts       int    // leaves of the MIME trees
+	Seen        int    // messages with \Seen, as the next two
+	Answered    int
+	Flagged     int
 }
 
 // Search is an IMAP search and the number of messages in AllMail that match.
@@ -61,17 +68,12 @@ func (c *Corpus) NewTally() *Tally {
 
 // Add counts a message.
 func (t *Tally) Add(m Message) {
-	crc := uint64(crc32.Checksum(m.Raw, castagnoli))
 	t.Messages++
 	t.Bytes += int64(len(m.Raw))
 	t.Headers += m.header * int64(len(m.Mailboxes))
+	one := m.total()
 	for _, name := range m.Mailboxes {
-		total := t.Mailboxes[name]
-		total.Messages++
-		total.Bytes += int64(len(m.Raw))
-		total.HeaderBytes += m.listHeader
-		total.CRCSum += crc
-		t.Mailboxes[name] = total
+		t.Mailboxes[name] = t.Mailboxes[name].plus(one)
 		t.Copies++
 	}
 	inDates := !m.Date.Before(sinceDate) && m.Date.Before(beforeDate)
@@ -82,9 +84,39 @@ func (t *Tally) Add(m Message) {
 	}
 }
 
-// listBytes is the length of BODY[HEADER.FIELDS (ListFields)]: those fields with their folded lines, and the empty line.
-func listBytes(header []byte) int64 {
-	var n int64
+// total is that of a mailbox with this message alone.
+func (m *Message) total() Total {
+	one := Total{Messages: 1, Bytes: int64(len(m.Raw)), CRCSum: checksum(m.Raw), HeaderBytes: m.list.bytes, HeaderCRC: m.list.crc,
+		Dates: m.Date.Unix(), IDs: checksum([]byte(m.messageID)), Parts: m.parts}
+	for _, f := range m.Flags {
+		switch f {
+		case `\Seen`:
+			one.Seen = 1
+		case `\Answered`:
+			one.Answered = 1
+		case `\Flagged`:
+			one.Flagged = 1
+		}
+	}
+	return one
+}
+
+func (t Total) plus(o Total) Total {
+	return Total{t.Messages + o.Messages, t.Bytes + o.Bytes, t.CRCSum + o.CRCSum, t.HeaderBytes + o.HeaderBytes, t.HeaderCRC + o.HeaderCRC,
+		t.Dates + o.Dates, t.IDs + o.IDs, t.Parts + o.Parts, t.Seen + o.Seen, t.Answered + o.Answered, t.Flagged + o.Flagged}
+}
+
+func checksum(p []byte) uint64 { return uint64(crc32.Checksum(p, castagnoli)) }
+
+// listed is BODY[HEADER.FIELDS (ListFields)] of one message: its length and CRC-32C.
+type listed struct {
+	bytes int64
+	crc   uint64
+}
+
+// listFields takes those fields with their folded lines, and the empty line.
+func listFields(header []byte) listed {
+	var out []byte
 	take := false
 	for line := range bytes.Lines(header) {
 		if line[0] != ' ' && line[0] != '\t' {
@@ -92,8 +124,8 @@ func listBytes(header []byte) int64 {
 			take = len(line) == 2 || slices.ContainsFunc(ListFields, func(f string) bool { return strings.EqualFold(f, string(name)) })
 		}
 		if take {
-			n += int64(len(line))
+			out = append(out, line...)
 		}
 	}
-	return n
+	return listed{int64(len(out)), checksum(out)}
 }

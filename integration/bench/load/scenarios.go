@@ -3,49 +3,71 @@ package load
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"mailkeep/integration/bench/gen"
 )
 
-// Target is a server with an account that holds the corpus.
+// Target is a server with an account that holds the corpus. It is used by one goroutine at a time.
 type Target struct {
 	Name                 string // for messages
 	Addr, User, Password string
 	Want                 *gen.Tally
+	// Tape, when set, records the answer of the next first run of a scenario that fetches the whole mailbox.
+	Tape *Tape
+
+	valid map[string]digest // answers that were taken apart and found right, by scenario
+}
+
+// Sample is one run of a scenario.
+type Sample struct {
+	Wall   time.Duration
+	Each   []time.Duration // single round trips, where these are what counts instead of Wall
+	Client time.Duration   // processor time of the measuring side
+	Bytes  int64           // that came, where counted
 }
 
 // Scenario is one thing to measure.
 type Scenario struct {
 	Name string
 	Goal float64 // how many times faster than the peer ours has to be; 0: none is set
-	// Run does it once and gives the time that counts; an error also when the answer was wrong.
-	Run func(*Target) (time.Duration, error)
+	Long bool    // left out of runs that must be short
+	Info bool    // has no goal at all, neither beside the peer nor in how it grows
+	// Tail names a second figure, the 99th percentile of Each; "" without.
+	Tail string
+	// Replay names the tape that the scenario can be run against, "" without; Record says that it is this scenario's answer.
+	Replay string
+	Record bool
+	// Run does it once; an error also when the answer was wrong. The first run on a target checks most and does not count.
+	Run func(*Target) (Sample, error)
 }
 
-const headerItems = "(UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (%s)])"
+const (
+	headerItems    = "(UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (%s)])"
+	structureItems = "(ENVELOPE INTERNALDATE RFC822.SIZE BODYSTRUCTURE FLAGS)"
+)
 
 // Scenarios are all of them, in the order to run.
 func Scenarios() []Scenario {
 	list := []Scenario{
-		{"connect, LOGIN, LOGOUT (median of 20)", 10, login},
-		{"STATUS of all mailboxes, one by one", 5, statusAll},
-		{"SELECT largest mailbox", 0, SelectLargest},
-		{"UID FETCH 1:* (FLAGS)", 5, flags},
-		{"Thunderbird header list", 5, headerList},
-		{"ENVELOPE BODYSTRUCTURE dates sizes", 10, structures},
-		{"all bodies, one FETCH", 2, bodies},
-		{"all bodies, pipelined single FETCHes", 3, pipelined},
-		{"one body, round trip (median of 300)", 2, single},
+		{Name: "connect, LOGIN, LOGOUT, p50", Goal: 10, Run: login},
+		{Name: "STATUS of all mailboxes, one by one", Goal: 5, Run: statusAll},
+		{Name: "SELECT largest mailbox, new connection", Run: SelectLargest},
+		{Name: "UID FETCH 1:* (FLAGS)", Goal: 5, Replay: "flags", Record: true, Run: flags},
+		{Name: "Thunderbird header list", Goal: 5, Replay: "headers", Record: true, Run: HeaderList},
+		{Name: "ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE", Goal: 10, Replay: "structures", Record: true, Run: structures},
+		{Name: "all bodies, one FETCH", Goal: 2, Replay: "bodies", Record: true, Run: bodies},
+		{Name: "all bodies, pipelined single FETCHes", Goal: 3, Replay: "bodies", Run: pipelined},
+		{Name: "one body, round trip, p50", Goal: 2, Tail: "one body, round trip, p99", Replay: "bodies", Run: single},
+		{Name: "50 connections, header list of a 1,000-message mailbox", Goal: 5, Run: func(t *Target) (Sample, error) { return crowd(t, 50) }},
+		{Name: "200 connections, header list of a 1,000-message mailbox", Goal: 5, Long: true, Run: func(t *Target) (Sample, error) { return crowd(t, 200) }},
 	}
 	for i, name := range []string{"SUBJECT", "FROM", "SINCE BEFORE", "LARGER", "HEADER Message-ID", "BODY", "TEXT"} {
-		list = append(list, Scenario{"SEARCH " + name, 0, func(t *Target) (time.Duration, error) { return search(t, i) }})
+		list = append(list, Scenario{Name: "SEARCH " + name, Info: true, Run: func(t *Target) (Sample, error) { return search(t, i) }})
 	}
-	return append(list, Scenario{"50 connections, header list", 5, func(t *Target) (time.Duration, error) { return crowd(t, 50) }})
+	return list
 }
 
 func orWrong(err error, wrong bool, format string, args ...any) error {
@@ -55,182 +77,85 @@ func orWrong(err error, wrong bool, format string, args ...any) error {
 	return err
 }
 
-func since(t0 time.Time, err error) (time.Duration, error) { return time.Since(t0), err }
-
-func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
-	return d[len(d)/2]
+// watch measures f.
+func watch(f func() error) (Sample, error) {
+	cpu, t0 := clientCPU(), time.Now()
+	err := f()
+	return Sample{Wall: time.Since(t0), Client: clientCPU() - cpu}, err
 }
 
-func login(t *Target) (time.Duration, error) {
-	var each []time.Duration
-	for range 20 {
-		t0 := time.Now()
-		c, err := t.login()
-		if err != nil {
-			return 0, err
-		}
-		err = c.do(nil, "LOGOUT")
-		c.Close()
-		if err != nil {
-			return 0, err
-		}
-		each = append(each, time.Since(t0))
+// Quantile is the value below which the share q of the durations lie.
+func Quantile(d []time.Duration, q float64) time.Duration {
+	if len(d) == 0 {
+		return 0
 	}
-	return median(each), nil
+	s := slices.Sorted(slices.Values(d))
+	return s[min(int(q*float64(len(s))), len(s)-1)]
 }
 
-func statusAll(t *Target) (time.Duration, error) {
-	c, err := t.login()
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	t0 := time.Now()
-	for name, want := range t.Want.Mailboxes {
-		messages := -1
-		err := c.do(func(r *response) {
-			if bytes.HasPrefix(r.line, []byte("* STATUS ")) {
-				messages = number(r.line, "MESSAGES ")
+// logins is how many connections are made in a row: enough for a steady median.
+const logins = 50
+
+func login(t *Target) (Sample, error) {
+	each := make([]time.Duration, logins)
+	s, err := watch(func() error {
+		for i := range each {
+			t0 := time.Now()
+			c, err := t.loginAs(crowdSize, 0)
+			if err != nil {
+				return err
 			}
-		}, "STATUS %s (MESSAGES UNSEEN UIDNEXT)", wireName(name))
-		if err := orWrong(err, messages != want.Messages, "STATUS %s: %d messages, want %d", name, messages, want.Messages); err != nil {
-			return 0, err
+			err = c.do(nil, "LOGOUT")
+			c.Close()
+			if err != nil {
+				return err
+			}
+			each[i] = time.Since(t0)
 		}
-	}
-	return time.Since(t0), nil
+		return nil
+	})
+	s.Each = each
+	return s, err
 }
 
-// SelectLargest measures opening the largest mailbox on a new connection.
-func SelectLargest(t *Target) (time.Duration, error) {
+func statusAll(t *Target) (Sample, error) {
 	c, err := t.login()
 	if err != nil {
-		return 0, err
+		return Sample{}, err
 	}
 	defer c.Close()
-	t0 := time.Now()
-	n, err := c.examine(gen.AllMail)
-	return since(t0, orWrong(err, n != t.Want.Messages, "%d messages, want %d", n, t.Want.Messages))
-}
-
-// seen is what a FETCH brought.
-type seen struct {
-	messages int
-	sizes    int64 // sum of RFC822.SIZE
-	literals int64 // bytes
-	crc      uint64
-	missing  int // responses without the item looked for
-}
-
-func (s *seen) count(item string) func(*response) {
-	return func(r *response) {
-		if !bytes.Contains(r.line[:min(len(r.line), 32)], []byte(" FETCH (")) {
-			return
+	return watch(func() error {
+		for name, want := range t.Want.Mailboxes {
+			if err := c.status(name, want); err != nil {
+				return err
+			}
 		}
-		s.messages++
-		s.sizes += int64(max(number(r.line, "RFC822.SIZE "), 0))
-		s.literals += r.literals
-		s.crc += r.crcSum
-		if !bytes.Contains(bytes.ToUpper(r.line), []byte(item)) {
-			s.missing++
-		}
-	}
-}
-
-// fetchAll measures one FETCH over a mailbox, each of whose responses must hold an item.
-func fetchAll(t *Target, mailbox, items, item string, check func(seen, gen.Total) error) (time.Duration, error) {
-	c, err := t.open(mailbox)
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	var s seen
-	t0 := time.Now()
-	err = c.do(s.count(item), "UID FETCH 1:* %s", items)
-	took := time.Since(t0)
-	want := t.Want.Mailboxes[mailbox]
-	err = orWrong(err, s.messages != want.Messages, "%d messages, want %d", s.messages, want.Messages)
-	err = orWrong(err, s.missing > 0, "%d answers without %s", s.missing, item)
-	if err == nil {
-		err = check(s, want)
-	}
-	return took, err
-}
-
-func flags(t *Target) (time.Duration, error) {
-	return fetchAll(t, gen.AllMail, "(FLAGS)", "FLAGS (", func(seen, gen.Total) error { return nil })
-}
-
-func headers(t *Target, mailbox string) (time.Duration, error) {
-	items := fmt.Sprintf(headerItems, strings.Join(gen.ListFields, " "))
-	return fetchAll(t, mailbox, items, "BODY[HEADER.FIELDS (", func(s seen, want gen.Total) error {
-		return orWrong(sizes(s, want), s.literals != want.HeaderBytes, "%d header bytes, want %d", s.literals, want.HeaderBytes)
+		return nil
 	})
 }
 
-func headerList(t *Target) (time.Duration, error) { return headers(t, gen.AllMail) }
-
-func structures(t *Target) (time.Duration, error) {
-	return fetchAll(t, gen.AllMail, "(ENVELOPE INTERNALDATE RFC822.SIZE BODYSTRUCTURE FLAGS)", "BODYSTRUCTURE (", sizes)
+func (c *conn) status(name string, want gen.Total) error {
+	messages, unseen := -1, -1
+	err := c.do(func(r *response) {
+		if bytes.HasPrefix(r.line, []byte("* STATUS ")) {
+			messages, unseen = number(r.line, "MESSAGES "), number(r.line, "UNSEEN ")
+		}
+	}, "STATUS %s (MESSAGES UNSEEN UIDNEXT)", wireName(name))
+	return orWrong(err, messages != want.Messages || unseen != want.Messages-want.Seen,
+		"STATUS %s: %d messages, %d unseen, want %d and %d", name, messages, unseen, want.Messages, want.Messages-want.Seen)
 }
 
-func sizes(s seen, want gen.Total) error {
-	return orWrong(nil, s.sizes != want.Bytes, "RFC822.SIZE sums up to %d, want %d", s.sizes, want.Bytes)
-}
-
-func wholeBodies(s seen, want gen.Total) error {
-	err := orWrong(nil, s.literals != want.Bytes, "%d body bytes, want %d", s.literals, want.Bytes)
-	return orWrong(err, s.crc != want.CRCSum, "the bodies' checksums differ from the corpus")
-}
-
-func bodies(t *Target) (time.Duration, error) {
-	return fetchAll(t, gen.AllMail, "(BODY.PEEK[])", "BODY[]", wholeBodies)
-}
-
-// pipelined fetches every body by a command of its own, 64 of them under way.
-func pipelined(t *Target) (time.Duration, error) {
-	const window = 64
-	c, err := t.open(gen.AllMail)
+// SelectLargest measures opening the largest mailbox on a new connection.
+func SelectLargest(t *Target) (Sample, error) {
+	c, err := t.login()
 	if err != nil {
-		return 0, err
+		return Sample{}, err
 	}
 	defer c.Close()
-	uids, err := c.uids("ALL")
-	if err != nil {
-		return 0, err
-	}
-	var s seen
-	count := s.count("BODY[]")
-	tags, sent := make(chan string, window), make(chan error, 1)
-	t0 := time.Now()
-	go func() {
-		defer close(tags)
-		for _, uid := range uids {
-			tag, err := c.send("UID FETCH %d (BODY.PEEK[])", uid)
-			if err != nil {
-				sent <- err
-				return
-			}
-			tags <- tag
-		}
-		sent <- nil
-	}()
-	for tag := range tags {
-		// After an error the channel is still emptied, so that the sender ends.
-		if err == nil {
-			if err = c.wait(tag, count); err != nil {
-				c.Close()
-			}
-		}
-	}
-	took := time.Since(t0)
-	if sendErr := <-sent; err == nil {
-		err = sendErr
-	}
-	if err == nil {
-		err = wholeBodies(s, t.Want.Mailboxes[gen.AllMail])
-	}
-	return took, err
+	return watch(func() error {
+		n, err := c.enter("SELECT", gen.AllMail)
+		return orWrong(err, n != t.Want.Messages, "%d messages, want %d", n, t.Want.Messages)
+	})
 }
 
 func (c *conn) uids(key string) ([]int, error) {
@@ -247,70 +172,17 @@ func (c *conn) uids(key string) ([]int, error) {
 	return uids, err
 }
 
-// single fetches bodies one by one, in a random order that is the same each time.
-func single(t *Target) (time.Duration, error) {
-	c, err := t.open(gen.AllMail)
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	uids, err := c.uids("ALL")
-	if err := orWrong(err, len(uids) == 0, "no messages"); err != nil {
-		return 0, err
-	}
-	r := rand.New(rand.NewPCG(7, 7))
-	var s seen
-	count := s.count("BODY[]")
-	each := make([]time.Duration, 300)
-	for i := range each {
-		t0 := time.Now()
-		if err := c.do(count, "UID FETCH %d (BODY.PEEK[])", uids[r.IntN(len(uids))]); err != nil {
-			return 0, err
-		}
-		each[i] = time.Since(t0)
-	}
-	return median(each), orWrong(nil, s.messages != len(each) || s.literals == 0, "%d messages, %d bytes", s.messages, s.literals)
-}
-
-func search(t *Target, i int) (time.Duration, error) {
+func search(t *Target, i int) (Sample, error) {
 	want := t.Want.Searches[i]
 	c, err := t.open(gen.AllMail)
 	if err != nil {
-		return 0, err
+		return Sample{}, err
 	}
 	defer c.Close()
-	t0 := time.Now()
-	uids, err := c.uids(want.Key)
-	return since(t0, orWrong(err, len(uids) != want.Count, "%s: %d matches, want %d", want.Key, len(uids), want.Count))
+	return watch(func() error {
+		uids, err := c.uids(want.Key)
+		return orWrong(err, len(uids) != want.Count, "%s: %d matches, want %d", want.Key, len(uids), want.Count)
+	})
 }
 
-// crowd has n connections list the headers of a medium mailbox at once; the time is that of all of them.
-func crowd(t *Target, n int) (time.Duration, error) {
-	mailbox := t.medium()
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	t0 := time.Now()
-	for i := range n {
-		wg.Go(func() { _, errs[i] = headers(t, mailbox) })
-	}
-	wg.Wait()
-	took := time.Since(t0)
-	for _, err := range errs {
-		if err != nil {
-			return took, err
-		}
-	}
-	return took, nil
-}
-
-// medium is the mailbox closest to 1,000 messages, All Mail aside.
-func (t *Target) medium() string {
-	best, name := -1, ""
-	for box, total := range t.Want.Mailboxes {
-		distance := max(total.Messages-1000, 1000-total.Messages)
-		if box != gen.AllMail && (best < 0 || distance < best || distance == best && box < name) {
-			best, name = distance, box
-		}
-	}
-	return name
-}
+func headerFields() string { return fmt.Sprintf(headerItems, strings.Join(gen.ListFields, " ")) }
