@@ -180,8 +180,11 @@ func (p *pool) take(ctx context.Context, mailbox string) (*Session, error) {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		if s := p.takeIdle(mailbox); s != nil {
-			return s, nil
+		for s := p.takeIdle(mailbox); s != nil; s = p.takeIdle(mailbox) {
+			if !s.expired() {
+				return s, nil
+			}
+			p.retire(s) // without a LOGOUT, which would have to be waited for
 		}
 		s, err := p.dial(ctx)
 		if err == nil {

@@ -35,6 +35,9 @@ type SessionOptions struct {
 type Session struct {
 	// Client speaks IMAP over the connection. Until the Session is handed over it may be used for what Login and Authenticate do not cover.
 	Client *imapclient.Client
+	// Expires is when the server may end the session because the login was for a time only, as with an access token. Run takes another connection from then
+	// on, between two commands. Zero is never. It is set before the Session is handed over, and holds no monotonic time, which sleeping machines stop.
+	Expires time.Time
 
 	conn     *wire.Conn
 	socket   *socket
@@ -178,6 +181,8 @@ func (s *Session) Login(user, password string) error {
 func (s *Session) Authenticate(mechanism sasl.Client) error {
 	return LoginError(s.Client.Authenticate(mechanism))
 }
+
+func (s *Session) expired() bool { return !s.Expires.IsZero() && !time.Now().Before(s.Expires) }
 
 // Close closes the connection without a LOGOUT.
 func (s *Session) Close() error {

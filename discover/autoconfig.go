@@ -54,6 +54,9 @@ func (f *Finder) fromDatabase(ctx context.Context, q question) (Server, bool) {
 }
 
 func (f *Finder) fromPage(ctx context.Context, page string, q question) (Server, bool) {
+	if f.HTTP == nil {
+		return Server{}, false
+	}
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
 	text, err := f.get(ctx, page)

@@ -55,10 +55,10 @@ type Doer interface {
 // MozillaDatabase is the address of Mozilla's database of mail services. Who asks it is told nothing but the domain.
 const MozillaDatabase = "https://autoconfig.thunderbird.net/v1.1/"
 
-// Finder looks for servers.
+// Finder looks for servers. The zero one knows the table only.
 type Finder struct {
-	Resolver Resolver
-	HTTP     Doer
+	Resolver Resolver      // nil asks no DNS
+	HTTP     Doer          // nil asks no web server
 	Database string        // such as MozillaDatabase; "" asks none
 	Timeout  time.Duration // of all questions together; 0 means 10 s
 }
@@ -150,7 +150,7 @@ func isASCII(s string) bool {
 
 // fromMX recognizes the large services that take mail for other domains by where the domain's mail is sent.
 func (f *Finder) fromMX(ctx context.Context, q question) (Server, bool) {
-	if !isASCII(q.domain) {
+	if f.Resolver == nil || !isASCII(q.domain) {
 		return Server{}, false // resolvers want the other form, which only the web client makes
 	}
 	records, err := f.Resolver.LookupMX(ctx, q.domain)
@@ -170,7 +170,7 @@ const maxRecords = 50
 
 // fromSRV asks for the service records of RFC 6186; TLS from the first byte is preferred, as RFC 8314 section 5.1 asks.
 func (f *Finder) fromSRV(ctx context.Context, q question) (Server, bool) {
-	if !isASCII(q.domain) {
+	if f.Resolver == nil || !isASCII(q.domain) {
 		return Server{}, false
 	}
 	for _, kind := range []struct{ service, tls string }{{"imaps", Implicit}, {"imap", StartTLS}} {

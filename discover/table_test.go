@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -28,6 +29,9 @@ func TestServicesByAddress(t *testing.T) {
 		if err != nil || s.Name != test.name || s.Host != test.host || s.User != test.user || (s.Refusal != "") != (test.host == "") || s.Unproven {
 			t.Errorf("%s: %+v, %v", test.address, s, err)
 		}
+	}
+	if s, err := f.Find(t.Context(), "me@example.org"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("%+v, %v", s, err)
 	}
 	if s, _ := f.Find(t.Context(), "me@outlook.com"); !s.Access.OAuth || s.Access.Password {
 		t.Errorf("Outlook takes OAuth only: %+v", s)

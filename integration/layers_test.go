@@ -26,6 +26,7 @@ var only = map[string]string{
 	"modernc.org/sqlite":         "archive",
 	"github.com/BurntSushi/toml": "cmd",
 	"github.com/spf13/cobra":     "cmd",
+	"golang.org/x/oauth2":        "oauth",
 }
 
 // TestLayers checks the arrows between the packages: siblings never import each other, all SQL is in archive, and cmd alone knows the configuration.

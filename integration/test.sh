@@ -16,7 +16,7 @@ staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # what must be there, and the package that brings it
 needed=(
 	thunderbird:thunderbird Xvfb:xvfb /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
-	dovecot:dovecot-imapd mbsync:isync neomutt:neomutt curl:curl python3:python3 zstd:zstd git:git gcc:gcc
+	dovecot:dovecot-imapd mbsync:isync neomutt:neomutt curl:curl python3:python3 zstd:zstd git:git gcc:gcc node:nodejs npm:npm
 	/usr/include/stdlib.h:libc6-dev /usr/lib/dovecot/imap:dovecot-imapd /etc/ssl/certs/ca-certificates.crt:ca-certificates
 )
 
@@ -42,6 +42,12 @@ install_missing() {
 		return 1
 	fi
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
+
+# The OAuth server that tests log in at, in the versions that its package-lock.json names.
+oauth_server() {
+	local dir=integration/oauthserver
+	[ $dir/node_modules/.package-lock.json -nt $dir/package-lock.json ] || npm ci --prefix $dir --no-audit --no-fund
 }
 
 have_go() {
@@ -105,6 +111,7 @@ step() { # NAME COMMAND...
 }
 
 step "programs" install_missing && step "go" have_go || exit 1
+step "OAuth server" oauth_server
 step "gofmt" formatted
 step "go vet" go vet ./...
 step "staticcheck" go run "$staticcheck" ./...

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -122,22 +123,32 @@ func (c *Client) context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, client)
 }
 
-func (c *Client) config(redirect string) *oauth2.Config {
-	style := oauth2.AuthStyleInParams
-	if c.Secret != "" && !c.builtIn() {
-		style = oauth2.AuthStyleAutoDetect // RFC 6749 section 2.3.1 leaves it to the server
-	}
-	return &oauth2.Config{
-		ClientID: c.ID, ClientSecret: c.Secret, RedirectURL: redirect, Scopes: c.Scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: style},
-	}
-}
-
-func (c *Client) builtIn() bool {
-	for _, s := range services {
-		if s.TokenURL == c.TokenURL {
-			return true
+// request asks the token endpoint. The client's secret goes with the other parameters, which servers of programs without one must know anyway; only when
+// the client is not recognized so, it goes into the header (RFC 6749 section 2.3.1). The other way round, careless servers use up the code first.
+func (c *Client) request(ctx context.Context, redirect string, ask func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
+	ctx, cancel := context.WithTimeout(c.context(ctx), requestTimeout)
+	defer cancel()
+	config := c.config(redirect)
+	t, err := ask(ctx, config)
+	var answer *oauth2.RetrieveError
+	if c.Secret != "" && errors.As(err, &answer) && answer.ErrorCode == "invalid_client" {
+		config.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
+		if second, secondErr := ask(ctx, config); secondErr == nil {
+			t, err = second, nil
 		}
 	}
-	return false
+	if err != nil {
+		return nil, c.tokenError(err)
+	}
+	if !usable(t.AccessToken) {
+		return nil, fmt.Errorf("%s: %w: its token cannot be sent to a mail server", c.Name, ErrRefused)
+	}
+	return t, nil
+}
+
+func (c *Client) config(redirect string) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: c.ID, ClientSecret: c.Secret, RedirectURL: redirect, Scopes: c.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: oauth2.AuthStyleInParams},
+	}
 }

@@ -14,7 +14,7 @@ import (
 // Errors that callers tell apart with errors.Is. Any other error of this package is passing: the network, or a server that cannot answer now.
 var (
 	ErrEnded   = errors.New("the login has expired or was revoked") // only a new login in the browser helps
-	ErrRefused = errors.New("the OAuth server refuses this client") // its id, secret, scopes or addresses are wrong
+	ErrRefused = errors.New("the OAuth client does not work")       // its id, secret, scopes or addresses are wrong
 	ErrDenied  = errors.New("access was not granted")               // the user or an administrator said no in the browser
 )
 

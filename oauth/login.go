@@ -25,7 +25,7 @@ type Grant struct {
 // takes the browser's answer.
 type Login struct {
 	client   *Client
-	config   *oauth2.Config
+	redirect string
 	state    string
 	verifier string
 	url      string
@@ -54,7 +54,7 @@ func (c *Client) NewLogin(user string) (*Login, error) {
 	if l.server, err = listenFor(redirect, l.visit); err != nil {
 		return nil, fmt.Errorf("wait for the browser: %w", err)
 	}
-	l.config = c.config(redirect.String())
+	l.redirect = redirect.String()
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(l.verifier)}
 	if strings.Contains(user, "@") {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", user))
@@ -62,7 +62,7 @@ func (c *Client) NewLogin(user string) (*Login, error) {
 	for key, value := range c.Extra {
 		options = append(options, oauth2.SetAuthURLParam(key, value))
 	}
-	l.url = l.config.AuthCodeURL(l.state, options...)
+	l.url = c.config(l.redirect).AuthCodeURL(l.state, options...)
 	return l, nil
 }
 
@@ -157,18 +157,17 @@ func (l *Login) exchange(ctx context.Context, query url.Values) (Grant, error) {
 		}
 		return Grant{}, fmt.Errorf("%s: %w%s; check client id and scopes", l.client.Name, ErrRefused, said)
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	t, err := l.config.Exchange(l.client.context(ctx), query.Get("code"), oauth2.VerifierOption(l.verifier))
+	t, err := l.client.request(ctx, l.redirect, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.Exchange(ctx, query.Get("code"), oauth2.VerifierOption(l.verifier))
+	})
+	if errors.Is(err, ErrEnded) {
+		return Grant{}, fmt.Errorf("%s does not accept the answer of the browser any more; log in again", l.client.Name)
+	}
 	if err != nil {
-		err = l.client.tokenError(err)
-		if errors.Is(err, ErrEnded) {
-			return Grant{}, fmt.Errorf("%s does not accept the answer of the browser any more; log in again", l.client.Name)
-		}
 		return Grant{}, err
 	}
 	if t.RefreshToken == "" {
-		return Grant{}, fmt.Errorf("%s: %w: it gives access, but no refresh token, so that every backup would need the browser; add \"offline_access\" to the scopes, or what the service calls it",
+		return Grant{}, fmt.Errorf("%s: %w: there is access, but no refresh token, so that every backup would need the browser; add \"offline_access\" to the scopes, or what the service calls it",
 			l.client.Name, ErrRefused)
 	}
 	return Grant{t.RefreshToken, t.AccessToken, t.Expiry.Round(0)}, nil

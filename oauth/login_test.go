@@ -168,10 +168,10 @@ func TestLoginRefused(t *testing.T) {
 		want   string
 	}{
 		{query: "error=access_denied&error_description=The+user+said+%3Cb%3Eno%3C%2Fb%3E.%0a", kind: ErrDenied, want: "Test: access was not granted (access_denied: The user said <b>no</b>); log in again"},
-		{query: "error=invalid_scope", kind: ErrRefused, want: "Test: the OAuth server refuses this client (invalid_scope); check client id and scopes"},
+		{query: "error=invalid_scope", kind: ErrRefused, want: "Test: the OAuth client does not work (invalid_scope); check client id and scopes"},
 		{query: "error=server_error", want: "Test has trouble at the moment (server_error); try again later"},
 		{query: "code=CODE", status: 400, body: `{"error":"invalid_grant","error_description":"Code was already redeemed."}`, want: "Test does not accept the answer of the browser any more; log in again"},
-		{query: "code=CODE", status: 401, body: `{"error":"invalid_client"}`, kind: ErrRefused, want: "Test: the OAuth server refuses this client (invalid_client); check client id, client secret and scopes"},
+		{query: "code=CODE", status: 401, body: `{"error":"invalid_client"}`, kind: ErrRefused, want: "Test: the OAuth client does not work (invalid_client); check client id, client secret and scopes"},
 		{query: "code=CODE", status: 200, body: `{"access_token":"SECRET","token_type":"Bearer"}`, kind: ErrRefused, want: "no refresh token"},
 		{query: "code=CODE", status: 200, body: `{"refresh_token":"SECRET"}`, kind: ErrRefused, want: "auth.test sends no token in its answer; check the token url"},
 		{query: "code=CODE", status: 200, body: `SECRET`, kind: ErrRefused, want: "auth.test sends no token"},

@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -92,14 +91,7 @@ func (t *Tokens) Reject(value string) {
 }
 
 func (t *Tokens) refresh(ctx context.Context, refresh string) (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	got, err := t.client.config("").TokenSource(t.client.context(ctx), &oauth2.Token{RefreshToken: refresh}).Token()
-	if err != nil {
-		return nil, t.client.tokenError(err)
-	}
-	if !usable(got.AccessToken) {
-		return nil, fmt.Errorf("%s: %w: its token cannot be sent to a mail server", t.client.Name, ErrRefused)
-	}
-	return got, nil
+	return t.client.request(ctx, "", func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refresh}).Token()
+	})
 }

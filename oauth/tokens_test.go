@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -180,5 +182,23 @@ func TestTokenErrors(t *testing.T) {
 	tokens.turn <- struct{}{}
 	if _, err := tokens.Get(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestSecretInTheHeader: some servers know a client by its Authorization header only.
+func TestSecretInTheHeader(t *testing.T) {
+	c := fake(t, nil)
+	c.Secret = "s3cret"
+	header := ""
+	c.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		id, secret, ok := r.BasicAuth()
+		status, text := 401, `{"error":"invalid_client"}`
+		if ok {
+			header, status, text = id+":"+secret, 200, goodAnswer
+		}
+		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	})}
+	if got, err := NewTokens(c, &memory{value: "R"}).Get(t.Context()); err != nil || got.Value != "ACCESS" || header != "id:s3cret" {
+		t.Errorf("%+v, %v, header %q", got, err, header)
 	}
 }

@@ -17,6 +17,7 @@ type question struct {
 	title    string
 	standard string             // taken for an empty answer
 	hidden   bool               // a secret: not shown while it is typed
+	optional bool               // the answer may be empty
 	check    func(string) error // may refuse an answer; nil takes all
 }
 
@@ -35,6 +36,7 @@ func (a *app) ask(ctx context.Context, q question) (string, error) {
 			answer = q.standard
 		}
 		switch {
+		case answer == "" && q.optional:
 		case answer == "":
 			err = usagef("the answer to %q is empty", q.title)
 		case q.check != nil:

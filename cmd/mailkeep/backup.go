@@ -131,23 +131,23 @@ type accountResult struct {
 
 func (r *accountResult) incomplete() bool { return r.holes > 0 || r.Unfinished }
 
-// backupAccount gets the account's password and backs it up.
+// backupAccount gets what the account logs in with and backs it up.
 func (a *app) backupAccount(ctx context.Context, w *archive.Writer, acct *Account, o backupOptions) accountResult {
-	password, err := a.password(ctx, acct) // before progress is shown, since it may ask
+	c, err := a.credential(ctx, acct) // before progress is shown, since it may ask
 	if err != nil {
 		r := accountResult{account: acct.Name, err: err}
 		a.finish(ctx, w, &r, time.Now())
 		return r
 	}
-	return a.backupWith(ctx, w, acct, password, o)
+	return a.backupWith(ctx, w, acct, c, o)
 }
 
-func (a *app) backupWith(ctx context.Context, w *archive.Writer, acct *Account, password string, o backupOptions) accountResult {
+func (a *app) backupWith(ctx context.Context, w *archive.Writer, acct *Account, c credential, o backupOptions) accountResult {
 	watch := a.watch(acct.Name)
 	r := accountResult{account: acct.Name}
 	started := time.Now()
 	r.Summary, r.err = backup.Run(ctx, w, backup.Options{
-		Account: acct.Name, Dial: a.dialer(acct, password), Connections: acct.Connections, Exclude: acct.Exclude,
+		Account: acct.Name, Dial: a.dialer(acct, c), Connections: acct.Connections, Exclude: acct.Exclude,
 		Progress: watch, AcceptChanges: o.acceptChanges, Client: "mailkeep",
 	})
 	watch.Finish()

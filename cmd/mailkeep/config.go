@@ -25,6 +25,13 @@ const (
 	tlsNone     = "none"     // no TLS; on loopback only
 )
 
+// The ways to log in.
+const (
+	authAppPassword = "app-password" // sent like the next one; it may be typed in groups of four letters
+	authPassword    = "password"
+	authOAuth       = "oauth2"
+)
+
 // maxConnections bounds account.connections: Gmail allows 15 for all programs of an account together.
 const maxConnections = 15
 
@@ -41,13 +48,14 @@ type Account struct {
 	Name            string // unique; User unless given
 	Host            string // host:port
 	User            string
-	Auth            string // "app-password" or "password"; both are sent the same way, the first may be typed in groups of four letters
+	Auth            string // authAppPassword, authPassword or authOAuth
 	PasswordCommand string // its first line of output is the password
 	PasswordFile    string // its first line is the password
 	TLS             string // tlsImplicit, tlsStart or tlsNone
 	TLSCA           string // PEM file of further certificate authorities
 	Exclude         []string
 	Connections     int // how many at once
+	OAuth           OAuthConfig
 }
 
 // ServeConfig says how the archive is served.

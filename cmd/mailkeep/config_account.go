@@ -15,7 +15,7 @@ import (
 )
 
 func (p *configParser) account(path string, value any) Account {
-	a := Account{Auth: "app-password", Connections: defaultConnections}
+	a := Account{Auth: authAppPassword, Connections: defaultConnections}
 	p.table(path, value, keys{
 		"name":             p.str(&a.Name),
 		"host":             p.str(&a.Host),
@@ -27,6 +27,9 @@ func (p *configParser) account(path string, value any) Account {
 		"tls_ca":           p.path(&a.TLSCA),
 		"exclude":          p.strs(&a.Exclude),
 		"connections":      p.number(&a.Connections, 1, maxConnections),
+		"token_file":       p.path(&a.OAuth.TokenFile),
+		"token_command":    p.str(&a.OAuth.TokenCommand),
+		"oauth2":           func(path string, v any) { p.oauth(path, v, &a.OAuth) },
 	})
 	if p.err != nil {
 		return a
@@ -47,14 +50,15 @@ func (p *configParser) account(path string, value any) Account {
 		p.fail(path+".password_file", "password_command and password_file exclude each other: keep one")
 	}
 	switch a.Auth {
-	case "app-password", "password":
-	case "oauth2":
-		p.fail(path+".auth", "auth = \"oauth2\" is not supported yet; use an app password")
+	case authAppPassword, authPassword, authOAuth:
 	default:
-		p.fail(path+".auth", "unknown auth %q; it is \"app-password\" or \"password\"", a.Auth)
+		p.fail(path+".auth", "unknown auth %q; it is \"app-password\", \"password\" or \"oauth2\"", a.Auth)
 	}
 	if err := a.settleTLS(); err != nil {
 		p.fail(path+"."+err.key, "%s", err.text)
+	}
+	if a.Auth == authOAuth && p.err == nil {
+		p.settleOAuth(path, &a)
 	}
 	return a
 }
@@ -239,6 +243,9 @@ func keyLines(text string) map[string]int {
 				counts[path]++
 				path = header
 			case isHeader:
+				if table, rest, ok := strings.Cut(path, "."); ok && counts[table] > 0 { // it belongs to the list's last table
+					path = fmt.Sprintf("%s[%d].%s", table, counts[table]-1, rest)
+				}
 				header = path
 			case header != "":
 				path = header + "." + path

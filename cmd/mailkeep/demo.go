@@ -129,7 +129,7 @@ func (a *app) demoBackup(ctx context.Context, dir string, acct *Account, passwor
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	result := a.backupWith(ctx, w, acct, password, backupOptions{})
+	result := a.backupWith(ctx, w, acct, passwordCredential{acct.User, password}, backupOptions{})
 	if result.err == nil && result.incomplete() {
 		return fmt.Errorf("back up the simulated Gmail: %w", errIncomplete)
 	}

@@ -33,8 +33,8 @@ type secureConn struct {
 	greeted bool // the greeting was read already: STARTTLS was done
 }
 
-// openSession connects and logs in.
-func openSession(ctx context.Context, acct *Account, password string, log *slog.Logger) (*backup.Session, error) {
+// openSession connects and logs in as login says.
+func openSession(ctx context.Context, acct *Account, login func(*backup.Session) error, log *slog.Logger) (*backup.Session, error) {
 	conn, err := connectTo(ctx, acct)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func openSession(ctx context.Context, acct *Account, password string, log *slog.
 		},
 	})
 	if err == nil {
-		err = session.Login(acct.User, password)
+		err = login(session)
 	}
 	if !stop() && ctx.Err() != nil {
 		err = ctx.Err()
@@ -76,9 +76,11 @@ func (e dialError) Error() string { return e.err.Error() }
 func (e dialError) Unwrap() error { return e.err }
 
 // dialer makes the function with which a backup opens its connections.
-func (a *app) dialer(acct *Account, password string) backup.Dial {
+func (a *app) dialer(acct *Account, c credential) backup.Dial {
 	return func(ctx context.Context) (*backup.Session, error) {
-		session, err := openSession(ctx, acct, password, a.log)
+		session, err := c.open(ctx, func(ctx context.Context, login func(*backup.Session) error) (*backup.Session, error) {
+			return openSession(ctx, acct, login, a.log)
+		})
 		if err != nil {
 			return nil, dialError{err}
 		}

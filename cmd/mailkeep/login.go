@@ -11,18 +11,25 @@ import (
 )
 
 func (a *app) loginCommand() *cobra.Command {
-	return &cobra.Command{
+	var noBrowser bool
+	cmd := &cobra.Command{
 		Use:   "login [account]",
-		Short: "ask for an account's password again, test it and store it",
+		Short: "ask for an account's password again, or log in with the browser; test it and store it",
 		Long: `Asks for the password of an account, tests it at the server, and stores it where it was: in password_file, or in the system keyring. The
-account need not be named when there is only one. A password may come from a pipe.`,
-		Example: "  mailkeep login me@gmail.com",
+account need not be named when there is only one. A password may come from a pipe.
+
+An account with auth = "oauth2" is logged in with the browser instead: it is opened at the page where you agree, and comes back to this machine. On a
+machine without a browser, or with --no-browser, open the printed address in a browser anywhere; it ends at a page that cannot be shown, whose address
+you copy and paste here. What is stored then, in token_file or the system keyring, is a token that reads mail until you revoke it.`,
+		Example: "  mailkeep login me@gmail.com\n  mailkeep login me@gmail.com --no-browser",
 		Args:    cobra.MaximumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.login(cmd.Context(), args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.login(cmd.Context(), args, noBrowser) },
 	}
+	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "print the address of the login page instead of opening it")
+	return cmd
 }
 
-func (a *app) login(ctx context.Context, names []string) error {
+func (a *app) login(ctx context.Context, names []string, noBrowser bool) error {
 	c, err := a.config()
 	if err != nil {
 		return err
@@ -39,6 +46,9 @@ func (a *app) login(ctx context.Context, names []string) error {
 		return usagef("there are several accounts; name one: %s", strings.Join(sortedKeys(known), ", "))
 	}
 	acct := accounts[0]
+	if acct.Auth == authOAuth {
+		return a.loginByBrowser(ctx, c.File, &acct, noBrowser)
+	}
 	if acct.PasswordCommand != "" {
 		return usagef("account %q gets its password from password_command; change it there, or take that line out of %s", acct.Name, c.File)
 	}
@@ -46,16 +56,20 @@ func (a *app) login(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	place, err := keepPassword(c.File, &acct, password)
+	place, err := passwords.keep(c.File, acct.Name, password, acct.PasswordFile)
 	if err != nil {
 		return err
 	}
+	a.printLogin(&acct, passwords, place)
+	return nil
+}
+
+func (a *app) printLogin(acct *Account, k secretKind, place string) {
 	if a.json {
 		printJSON(a.stdout, loginLine{acct.Name, place})
 	} else if !a.quiet {
-		fmt.Fprintf(a.stdout, "the login of %s works; its password is in %s\n", printable(acct.Name), place)
+		fmt.Fprintf(a.stdout, "the login of %s works; its %s is in %s\n", printable(acct.Name), k.noun, place)
 	}
-	return nil
 }
 
 // loginLine is the output of login --json.
@@ -64,27 +78,32 @@ type loginLine struct {
 	StoredIn string `json:"stored_in"` // a file, or "the system keyring"
 }
 
-// keepPassword stores a password where the account's configuration looks for it, and says where that is. Without a keyring it puts a password_file into
-// the configuration.
-func keepPassword(config string, acct *Account, password string) (place string, err error) {
-	if acct.PasswordFile != "" {
-		if err := writeFileAtomic(acct.PasswordFile, []byte(password+"\n")); err != nil {
-			return "", fmt.Errorf("store the password of %q: %w", acct.Name, err)
-		}
-		return acct.PasswordFile, nil
+// keep stores a secret where the account's configuration looks for it, its file being named by have, and says where that is. Without a keyring it puts
+// the file's key into the configuration.
+func (k secretKind) keep(config, account, secret, have string) (place string, err error) {
+	if have != "" {
+		return have, k.write(account, secret, have)
 	}
-	file, err := storePassword(acct.Name, password, passwordFileFor(config, acct.Name))
+	file, err := k.store(account, secret, k.fileFor(config, account))
 	if err != nil {
 		return "", err
 	}
 	if file == "" {
 		return "the system keyring", nil
 	}
-	return file, addPasswordFile(config, acct.Name, file)
+	return file, k.addFile(config, account, file)
 }
 
-// addPasswordFile puts the key password_file into the account's table.
-func addPasswordFile(config, account, file string) error {
+// fileOf returns the file that an account's configuration names for secrets of this kind.
+func (k secretKind) fileOf(acct *Account) string {
+	if k == tokens {
+		return acct.OAuth.TokenFile
+	}
+	return acct.PasswordFile
+}
+
+// addFile puts the key for the file into the account's table.
+func (k secretKind) addFile(config, account, file string) error {
 	content, err := os.ReadFile(config)
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
@@ -100,16 +119,16 @@ func addPasswordFile(config, account, file string) error {
 			continue
 		}
 		header := lineOf(string(content), fmt.Sprintf("account[%d]", i))
-		lines[header-1] = strings.TrimSuffix(lines[header-1], "\n") + "\npassword_file = " + value + "\n"
+		lines[header-1] = strings.TrimSuffix(lines[header-1], "\n") + "\n" + k.key + " = " + value + "\n"
 	}
 	text := strings.Join(lines, "")
 	changed, err := parseConfig(config, text)
 	if err == nil {
 		for _, acct := range changed.Accounts {
-			if acct.Name == account && acct.PasswordFile == filepath.Join(filepath.Dir(config), filepath.Base(file)) {
+			if acct.Name == account && k.fileOf(&acct) == filepath.Join(filepath.Dir(config), filepath.Base(file)) {
 				return saveConfig(config, text)
 			}
 		}
 	}
-	return usagef("there is no system keyring, so the password is in %q; add to account %q in %s: password_file = %s", file, account, config, value)
+	return usagef("there is no system keyring, so the %s is in %q; add to account %q in %s: %s = %s", k.noun, file, account, config, k.key, value)
 }

@@ -21,18 +21,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailkeep/archive"
+	"mailkeep/discover"
 )
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(run(discover.New())) }
 
-// run is the whole program; it returns the exit code.
-func run() int {
+// run is the whole program; it returns the exit code. The finder is how servers of addresses are looked for.
+func run(finder *discover.Finder) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second Ctrl-C ends the program at once; not one in the same moment, since timeout(1) signals the program and then its group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(secondSignal, stop) })
 	results := &resultWriter{out: os.Stdout}
-	a := &app{stdin: os.Stdin, stdout: results, stderr: os.Stderr, typed: map[string]string{}}
+	a := &app{stdin: os.Stdin, stdout: results, stderr: os.Stderr, finder: finder, typed: map[string]string{}}
 	err := a.execute(ctx, os.Args[1:])
 	if err == nil && results.err != nil {
 		err = fmt.Errorf("print the results: %w", results.err)
@@ -65,6 +66,7 @@ type app struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
 	log            *slog.Logger
+	finder         *discover.Finder
 	answers        *bufio.Reader     // of stdin, once a question was answered from there
 	typed          map[string]string // passwords that were asked for in this run, by account
 

@@ -32,6 +32,8 @@ import (
 
 	"mailkeep/archive"
 	"mailkeep/integration/gmailsim"
+	"mailkeep/integration/need"
+	"mailkeep/integration/oauthserver"
 )
 
 // TestMain makes the test binary also the program "mailkeep", with a keyring that never is the real one.
@@ -39,8 +41,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"mailkeep": func() {
 			keyring.MockInitWithError(errors.New("no keyring in this test"))
-			main()
+			os.Exit(run(testFinder()))
 		},
+		"visit": visit,
 	})
 }
 
@@ -50,6 +53,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Values[simsKey{}] = map[string]*gmailsim.Server{}
+			e.Values[oauthKey{}] = map[string]*oauthserver.Server{}
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config-home"))
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("HASH", hashOf("secret"))
@@ -58,11 +62,15 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
 			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "get": cmdGet, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
+			"oauth": cmdOAuth, "secretfree": cmdSecretFree,
 			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "canmount" {
+			switch cond {
+			case "canmount":
 				return canMount(), nil
+			case "oauth": // where nothing may be skipped, the script fails instead
+				return oauthserver.Installed() || os.Getenv(need.NoSkip) == "1", nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -109,14 +117,16 @@ func number(ts *testscript.TestScript, s string) int {
 	return n
 }
 
-// sim NAME MESSAGES [tls] [starttls]: starts a server with the user me@example.org and the password "right"; $NAME is its address and $NAME_CA a
-// file with its certificate.
+// sim NAME MESSAGES [tls] [starttls] [tokens]: starts a server with the user me@example.org and the password "right"; $NAME is its address, $NAME_PORT the port and $NAME_CA a
+// file with its certificate. With tokens it takes access tokens of the script's OAuth server instead of the password.
 func cmdSim(ts *testscript.TestScript, _ bool, args []string) {
 	o := gmailsim.Options{User: "me@example.org", Password: "right", Now: func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) }}
 	for _, a := range args[2:] {
 		switch a {
 		case "tls":
 			o.TLS = true
+		case "tokens":
+			o.Password, o.TokenOK = "none is right", tokensOf(ts)
 		case "starttls":
 			o.Generic = &gmailsim.Generic{Delimiter: ".", StartTLS: true}
 		}
@@ -137,6 +147,9 @@ func cmdSim(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { s.Close() })
 	ts.Value(simsKey{}).(map[string]*gmailsim.Server)[args[0]] = s
 	ts.Setenv(args[0], addr)
+	_, port, err := net.SplitHostPort(addr)
+	ts.Check(err)
+	ts.Setenv(args[0]+"_PORT", port)
 	if s.CertPool() != nil {
 		file := ts.MkAbs(args[0] + ".pem")
 		ts.Check(os.WriteFile(file, certificateOf(ts, addr, o.Generic != nil), 0o600))

@@ -17,17 +17,27 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// keyringService is the name under which passwords stand in the system keyring; the user there is the account's name.
-const keyringService = "mailkeep"
+// secretKind is a kind of secrets that accounts log in with.
+type secretKind struct {
+	noun    string // for users
+	service string // the name under which they stand in the system keyring; the user there is the account's name
+	key     string // of the configuration, for their file
+	command string // the configuration's key for a command that prints a secret
+	suffix  string // of their file's name
+	most    int    // bytes
+}
 
-// Limits of the sources of passwords.
-const (
-	maxPassword     = 4096 // bytes
-	passwordTimeout = time.Minute
+var (
+	passwords = secretKind{"password", "mailkeep", "password_file", "password_command", ".password", 4096}
+	// The command prints access tokens, which live for an hour; what is stored makes them.
+	tokens = secretKind{"token", "mailkeep oauth2", "token_file", "token_command", ".token", 16 << 10}
 )
 
-// errNoPassword says that no source has the account's password.
-var errNoPassword = errors.New("no password is stored")
+// passwordTimeout bounds how long a command may take to print a secret.
+const passwordTimeout = time.Minute
+
+// errNoPassword says that no source has the account's secret.
+var errNoPassword = errors.New("no password or token is stored")
 
 // password returns the account's password from the source that the configuration names, else from the system keyring, else from who sits at the terminal.
 func (a *app) password(ctx context.Context, acct *Account) (string, error) {
@@ -48,89 +58,99 @@ func (a *app) password(ctx context.Context, acct *Account) (string, error) {
 
 // storedPassword asks the source that the configuration names, else the system keyring.
 func storedPassword(ctx context.Context, acct *Account, stderr io.Writer) (string, error) {
-	switch {
-	case acct.PasswordCommand != "":
-		return passwordFromCommand(ctx, acct, stderr)
-	case acct.PasswordFile != "":
-		return passwordFromFile(acct)
+	if acct.PasswordCommand != "" {
+		return passwords.fromCommand(ctx, acct.PasswordCommand, stderr)
 	}
-	pass, err := keyring.Get(keyringService, acct.Name)
-	if err == nil && pass != "" {
-		return pass, nil
-	}
-	if err == nil || errors.Is(err, keyring.ErrNotFound) {
-		return "", fmt.Errorf("%w in the system keyring; run \"mailkeep login %s\"", errNoPassword, acct.Name)
-	}
-	return "", fmt.Errorf("%w: the system keyring does not answer (%w); run \"mailkeep login %s\" or set password_file or password_command",
-		errNoPassword, err, acct.Name)
+	return passwords.stored(acct.Name, acct.PasswordFile)
 }
 
-func passwordFromCommand(ctx context.Context, acct *Account, stderr io.Writer) (string, error) {
+// stored reads an account's secret from its file, or from the system keyring when file is "".
+func (k secretKind) stored(account, file string) (string, error) {
+	if file != "" {
+		return k.fromFile(account, file)
+	}
+	secret, err := keyring.Get(k.service, account)
+	switch {
+	case err == nil && secret != "":
+		return secret, nil
+	case err == nil, errors.Is(err, keyring.ErrNotFound):
+		return "", tellf(errNoPassword, "no %s is stored in the system keyring; run \"mailkeep login %s\"", k.noun, account)
+	}
+	return "", tellf(errors.Join(errNoPassword, err), "no %s is stored: the system keyring does not answer (%v); run \"mailkeep login %s\" or set %s or %s",
+		k.noun, err, account, k.key, k.command)
+}
+
+// fromCommand runs a command and returns the first line of its output.
+func (k secretKind) fromCommand(ctx context.Context, command string, stderr io.Writer) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, passwordTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", acct.PasswordCommand)
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	if runtime.GOOS == "windows" {
-		cmd = exec.CommandContext(ctx, "cmd", "/C", acct.PasswordCommand)
+		cmd = exec.CommandContext(ctx, "cmd", "/C", command)
 	}
 	cmd.Stderr = stderr
 	cmd.WaitDelay = time.Second // a child that keeps the pipe open does not hold us
-	var out headWriter
+	out := headWriter{most: k.most}
 	cmd.Stdout = &out
 	err := cmd.Run()
-	pass := firstLine(out.head)
+	secret := firstLine(out.head)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return "", context.Canceled
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", fmt.Errorf("password_command took longer than %s; try it in a terminal", passwordTimeout)
+		return "", fmt.Errorf("%s took longer than %s; try it in a terminal", k.command, passwordTimeout)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return "", fmt.Errorf("password_command: %w; try it in a terminal", err)
-	case len(pass) > maxPassword:
-		return "", errors.New("the first line that password_command printed is too long for a password; try it in a terminal")
-	case pass == "":
-		return "", fmt.Errorf("password_command printed nothing; its first line must be the password")
+		return "", fmt.Errorf("%s: %w; try it in a terminal", k.command, err)
+	case len(secret) > k.most:
+		return "", fmt.Errorf("the first line that %s printed is too long for a %s; try it in a terminal", k.command, k.noun)
+	case secret == "":
+		return "", fmt.Errorf("%s printed nothing; its first line must be the %s", k.command, k.noun)
 	}
-	return pass, nil
+	return secret, nil
 }
 
-func passwordFromFile(acct *Account) (string, error) {
-	info, err := os.Stat(acct.PasswordFile) // before it is opened, which would wait for the other end of a pipe
+// fromFile returns the first line of a file that nobody else may read.
+func (k secretKind) fromFile(account, file string) (string, error) {
+	info, err := os.Stat(file) // before it is opened, which would wait for the other end of a pipe
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("password_file %q does not exist; run \"mailkeep login %s\" to write it", acct.PasswordFile, acct.Name)
+		return "", fmt.Errorf("%s %q does not exist; run \"mailkeep login %s\" to write it", k.key, file, account)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read password_file: %w", err)
+		return "", fmt.Errorf("read %s: %w", k.key, err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", usagef("password_file %q is not a plain file; for anything else use password_command", acct.PasswordFile)
+		return "", usagef("%s %q is not a plain file; for anything else use %s", k.key, file, k.command)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", usagef("password_file %q may be read by others (mode %04o); run: chmod 600 %q", acct.PasswordFile, info.Mode().Perm(), acct.PasswordFile)
+		return "", usagef("%s %q may be read by others (mode %04o); run: chmod 600 %q", k.key, file, info.Mode().Perm(), file)
 	}
-	f, err := os.Open(acct.PasswordFile)
+	f, err := os.Open(file)
 	if err != nil {
-		return "", fmt.Errorf("read password_file: %w", err)
+		return "", fmt.Errorf("read %s: %w", k.key, err)
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
+	content, err := io.ReadAll(io.LimitReader(f, int64(k.most)+1))
 	if err != nil {
-		return "", fmt.Errorf("read password_file: %w", err)
+		return "", fmt.Errorf("read %s: %w", k.key, err)
 	}
-	pass := firstLine(content)
-	if len(pass) > maxPassword {
-		return "", fmt.Errorf("the first line of password_file %q is too long for a password", acct.PasswordFile)
+	secret := firstLine(content)
+	if len(secret) > k.most {
+		return "", fmt.Errorf("the first line of %s %q is too long for a %s", k.key, file, k.noun)
 	}
-	if pass == "" {
-		return "", fmt.Errorf("the first line of password_file %q is empty; it must be the password", acct.PasswordFile)
+	if secret == "" {
+		return "", fmt.Errorf("the first line of %s %q is empty; it must be the %s", k.key, file, k.noun)
 	}
-	return pass, nil
+	return secret, nil
 }
 
 // headWriter keeps enough of what is written to find the password in it, and drops the rest.
-type headWriter struct{ head []byte }
+type headWriter struct {
+	head []byte
+	most int // bytes of the secret
+}
 
 func (w *headWriter) Write(p []byte) (int, error) {
-	w.head = append(w.head, p[:min(len(p), maxPassword+2-len(w.head))]...) // a line end may follow the longest password
+	w.head = append(w.head, p[:min(len(p), w.most+2-len(w.head))]...) // a line end may follow the longest one
 	return len(p), nil
 }
 
@@ -153,18 +173,46 @@ func normalPassword(auth, pass string) string {
 	return strings.Join(groups, "")
 }
 
-// storePassword keeps the password of an account where password finds it: in the system keyring, or, when that does not answer, in file with mode 0600. It
-// returns the file if that was used, else "".
-func storePassword(name, pass, file string) (string, error) {
-	if err := keyring.Set(keyringService, name, pass); err == nil {
-		if back, err := keyring.Get(keyringService, name); err == nil && back == pass {
-			return "", nil
+// store keeps an account's secret where stored finds it: in the system keyring, or, when that does not take it, in file with mode 0600. It returns the
+// file if that was used, else "".
+func (k secretKind) store(account, secret, file string) (string, error) {
+	if k.storeInKeyring(account, secret) == nil {
+		return "", nil
+	}
+	return file, k.write(account, secret, file)
+}
+
+func (k secretKind) storeInKeyring(account, secret string) error {
+	err := keyring.Set(k.service, account, secret)
+	if err != nil {
+		return err
+	}
+	back, err := keyring.Get(k.service, account)
+	if err == nil && back != secret {
+		err = errors.New("the system keyring gives back something else")
+	}
+	return err
+}
+
+func (k secretKind) write(account, secret, file string) error {
+	if err := writeFileAtomic(file, []byte(secret+"\n")); err != nil {
+		return fmt.Errorf("store the %s of %q: %w", k.noun, account, err)
+	}
+	return nil
+}
+
+// fileFor names the file for an account's secret beside the configuration. Different accounts get different files, also where upper and
+// lower case are the same to the file system.
+func (k secretKind) fileFor(config, account string) string {
+	var b strings.Builder
+	for _, c := range []byte(account) {
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '@' || c == '.' || c == '-' || c == '_' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "=%02X", c)
 		}
 	}
-	if err := writeFileAtomic(file, []byte(pass+"\n")); err != nil {
-		return "", fmt.Errorf("store the password of %q: %w", name, err)
-	}
-	return file, nil
+	return filepath.Join(filepath.Dir(config), "mailkeep-"+b.String()+k.suffix)
 }
 
 // writeFileAtomic replaces a file as a whole, with mode 0600: whatever happens, the old content or the new one stands.

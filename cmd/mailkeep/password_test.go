@@ -22,7 +22,7 @@ func TestPasswordFromKeyring(t *testing.T) {
 	if _, err := storedPassword(t.Context(), &Account{Name: "me"}, nil); !errors.Is(err, errNoPassword) {
 		t.Errorf("an empty keyring: %v", err)
 	}
-	if used, err := storePassword("me", "s3cret", file); used != "" || err != nil {
+	if used, err := passwords.store("me", "s3cret", file); used != "" || err != nil {
 		t.Fatalf("stored in %q, %v", used, err)
 	}
 	if _, err := os.Stat(file); err == nil {
@@ -39,7 +39,7 @@ func TestPasswordFromKeyring(t *testing.T) {
 func TestPasswordWithoutKeyring(t *testing.T) {
 	keyring.MockInitWithError(errors.New("none"))
 	file := filepath.Join(t.TempDir(), "sub", "pw")
-	if used, err := storePassword("me", "s3cret", file); used != file || err != nil {
+	if used, err := passwords.store("me", "s3cret", file); used != file || err != nil {
 		t.Fatalf("stored in %q, %v", used, err)
 	}
 	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
@@ -56,7 +56,7 @@ func TestPasswordFile(t *testing.T) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := passwordFromFile(&Account{PasswordFile: file})
+		got, err := passwords.fromFile("", file)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", content, got, err)
 		}
@@ -65,14 +65,14 @@ func TestPasswordFile(t *testing.T) {
 
 func TestPasswordFileThatIsNone(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := passwordFromFile(&Account{PasswordFile: dir}); err == nil || !strings.Contains(err.Error(), "is not a plain file") {
+	if _, err := passwords.fromFile("", dir); err == nil || !strings.Contains(err.Error(), "is not a plain file") {
 		t.Errorf("a folder: %v", err)
 	}
 	long := filepath.Join(dir, "long")
-	if err := os.WriteFile(long, bytes.Repeat([]byte("x"), maxPassword+1), 0o600); err != nil {
+	if err := os.WriteFile(long, bytes.Repeat([]byte("x"), passwords.most+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := passwordFromFile(&Account{PasswordFile: long}); err == nil || !strings.Contains(err.Error(), "too long") {
+	if _, err := passwords.fromFile("", long); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a long line: %v", err)
 	}
 }
@@ -82,32 +82,32 @@ func TestPasswordCommand(t *testing.T) {
 		t.Skip("the commands are a Unix shell's")
 	}
 	var stderr bytes.Buffer
-	got, err := passwordFromCommand(t.Context(), &Account{PasswordCommand: "echo unlocking >&2; printf 'pass word\\nurl: x\\n'"}, &stderr)
+	got, err := passwords.fromCommand(t.Context(), "echo unlocking >&2; printf 'pass word\\nurl: x\\n'", &stderr)
 	if got != "pass word" || err != nil || stderr.String() != "unlocking\n" {
 		t.Errorf("%q, %v, %q", got, err, stderr.String())
 	}
 	// A child that lives on and keeps the pipe does not hold us.
-	got, err = passwordFromCommand(t.Context(), &Account{PasswordCommand: "sleep 5 & echo x"}, &stderr)
+	got, err = passwords.fromCommand(t.Context(), "sleep 5 & echo x", &stderr)
 	if got != "x" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	// Neither much output nor a long line takes memory.
-	got, err = passwordFromCommand(t.Context(), &Account{PasswordCommand: "echo x; head -c 10000000 /dev/zero"}, &stderr)
+	got, err = passwords.fromCommand(t.Context(), "echo x; head -c 10000000 /dev/zero", &stderr)
 	if got != "x" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err = passwordFromCommand(t.Context(), &Account{PasswordCommand: "head -c 10000000 /dev/zero"}, &stderr); err == nil || !strings.Contains(err.Error(), "too long") {
+	if _, err = passwords.fromCommand(t.Context(), "head -c 10000000 /dev/zero", &stderr); err == nil || !strings.Contains(err.Error(), "too long") {
 		t.Error(err)
 	}
-	var out headWriter
+	out := headWriter{most: passwords.most}
 	for range 10 {
-		if n, err := out.Write(make([]byte, maxPassword)); n != maxPassword || err != nil || len(out.head) > maxPassword+2 {
+		if n, err := out.Write(make([]byte, passwords.most)); n != passwords.most || err != nil || len(out.head) > passwords.most+2 {
 			t.Fatalf("%d, %v, %d bytes are kept", n, err, len(out.head))
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := passwordFromCommand(ctx, &Account{PasswordCommand: "sleep 5"}, &stderr); err == nil {
+	if _, err := passwords.fromCommand(ctx, "sleep 5", &stderr); err == nil {
 		t.Error("a cancelled command succeeds")
 	}
 }
@@ -131,7 +131,7 @@ func TestNormalPassword(t *testing.T) {
 func TestPasswordFileFor(t *testing.T) {
 	seen := map[string]string{}
 	for _, name := range []string{"me@gmail.com", "Me@gmail.com", "../../etc/passwd", "a/b", "a=2Fb", "CON", "ü", "a b"} {
-		file := passwordFileFor(filepath.Join("dir", "mailkeep.toml"), name)
+		file := passwords.fileFor(filepath.Join("dir", "mailkeep.toml"), name)
 		if filepath.Dir(file) != "dir" {
 			t.Errorf("%q leaves the folder: %s", name, file)
 		}

@@ -13,11 +13,17 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"mailkeep/backup"
+	"mailkeep/discover"
 )
 
 // setupOptions are the answers that setup need not ask for.
 type setupOptions struct {
 	address, host, user, tls, ca string
+	auth, provider, clientID     string
+	authURL, tokenURL            string
+	scopes                       []string
+	database                     string // of mail services
+	noLookup, noBrowser          bool
 }
 
 // passwordTries is how often someone at a terminal may mistype a password.
@@ -31,8 +37,14 @@ func (a *app) setupCommand() *cobra.Command {
 		Long: `Asks for the address and the password of an account, finds the server, tests the login, and writes the account into the configuration
 (mailkeep.toml in this folder, unless there is one elsewhere). The password goes into the system keyring, or into a file of mode 0600 beside the
 configuration when there is no keyring. The first run also makes the login for mail programs and prints its password. Run it again to add
-accounts. Answers may come from a pipe, one a line: address, server if it is not known, password.`,
-		Example: "  mailkeep setup\n  mailkeep setup me@example.org --host mail.example.org:993",
+accounts. Answers may come from a pipe, one a line: address, server if it is not known, password.
+
+The servers of large services are known. For other addresses their domain is asked, by DNS and HTTPS as mail programs do, and then Mozilla's database
+of mail services, which learns the domain and not the address; --no-lookup asks nobody.
+
+With --auth oauth2, and for services that take nothing else, you log in with the browser instead of a password. That takes a client id of your own,
+which the README explains; setup asks for it and for its secret, which is empty where there is none.`,
+		Example: "  mailkeep setup\n  mailkeep setup me@example.org --host mail.example.org:993\n  mailkeep setup me@gmail.com --auth oauth2",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -45,6 +57,15 @@ accounts. Answers may come from a pipe, one a line: address, server if it is not
 	cmd.Flags().StringVar(&o.user, "user", "", "login `name`, when it is not the address")
 	cmd.Flags().StringVar(&o.tls, "tls", "", "implicit, starttls or none (loopback only)")
 	cmd.Flags().StringVar(&o.ca, "tls-ca", "", "PEM `file` of a private certificate authority")
+	cmd.Flags().StringVar(&o.auth, "auth", "", "app-password, password or oauth2 (default: what the service takes)")
+	cmd.Flags().StringVar(&o.provider, "provider", "", "`name` of the OAuth service: google or microsoft (default: the server's)")
+	cmd.Flags().StringVar(&o.clientID, "client-id", "", "OAuth client `id`")
+	cmd.Flags().StringVar(&o.authURL, "auth-url", "", "`address` of another OAuth service's login page")
+	cmd.Flags().StringVar(&o.tokenURL, "token-url", "", "`address` where another OAuth service gives tokens")
+	cmd.Flags().StringSliceVar(&o.scopes, "scopes", nil, "what to ask another OAuth service for, with commas between")
+	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address of the OAuth login page instead of opening it")
+	cmd.Flags().BoolVar(&o.noLookup, "no-lookup", false, "do not ask DNS and web servers for an unknown address's server")
+	cmd.Flags().StringVar(&o.database, "database", discover.MozillaDatabase, "`address` of the database of mail services, https; empty asks none")
 	return cmd
 }
 
@@ -60,11 +81,7 @@ func (a *app) setup(ctx context.Context, o setupOptions) error {
 	if advice != "" {
 		a.say("%s", advice)
 	}
-	password, err := a.askUntilItWorks(ctx, &acct)
-	if err != nil {
-		return err
-	}
-	if acct.PasswordFile, err = storePassword(acct.Name, password, passwordFileFor(file, acct.Name)); err != nil {
+	if err := a.setupLogin(ctx, file, &acct, o.noBrowser); err != nil {
 		return err
 	}
 	text += accountText(&acct, filepath.Dir(file))
@@ -138,23 +155,8 @@ func (a *app) askAccount(ctx context.Context, o setupOptions, c *Config) (acct A
 			return Account{}, "", usagef("%s: account %q is there already; \"mailkeep login %s\" gives it another password", c.File, known.Name, known.Name)
 		}
 	}
-	acct = Account{Name: strings.ReplaceAll(o.address, "/", "_"), User: o.address, Host: o.host, TLS: o.tls, Auth: "app-password", Connections: defaultConnections}
-	found, known := findProvider(o.address)
-	switch {
-	case o.host != "":
-	case known && found.refusal != "":
-		return Account{}, "", fmt.Errorf("%s cannot be backed up: %s", found.name, found.refusal)
-	case known:
-		acct.Host, acct.User, advice = found.host, found.user(o.address), found.advice
-		if acct.TLS == "" {
-			acct.TLS = found.tls
-		}
-		a.say("%s: %s", found.name, found.host)
-	default:
-		guess := "imap." + o.address[strings.IndexByte(o.address, '@')+1:] + ":993"
-		acct.Host, err = a.ask(ctx, question{title: "IMAP server", standard: guess})
-	}
-	if err != nil {
+	acct = Account{Name: strings.ReplaceAll(o.address, "/", "_"), User: o.address, Connections: defaultConnections}
+	if advice, err = a.findServer(ctx, o, &acct); err != nil {
 		return Account{}, "", err
 	}
 	if o.user != "" {
@@ -168,7 +170,25 @@ func (a *app) askAccount(ctx context.Context, o setupOptions, c *Config) (acct A
 	if bad := acct.settleTLS(); bad != nil {
 		return Account{}, "", usagef("%s", bad.text)
 	}
-	return acct, advice, nil
+	return acct, advice, a.settleAuth(o, &acct)
+}
+
+// setupLogin gets what the account logs in with, tests it and stores it.
+func (a *app) setupLogin(ctx context.Context, config string, acct *Account, noBrowser bool) (err error) {
+	if acct.Auth != authOAuth {
+		password, err := a.askUntilItWorks(ctx, acct)
+		if err == nil {
+			acct.PasswordFile, err = passwords.store(acct.Name, password, passwords.fileFor(config, acct.Name))
+		}
+		return err
+	}
+	if err := a.askClient(ctx, acct); err != nil {
+		return err
+	}
+	return a.browse(ctx, acct, noBrowser, func(refresh string) (err error) {
+		acct.OAuth.TokenFile, err = tokens.store(acct.Name, refresh, tokens.fileFor(config, acct.Name))
+		return err
+	})
 }
 
 // askUntilItWorks asks for the password and logs in with it. Who sits at a terminal may try again; a script may not.
@@ -180,7 +200,7 @@ func (a *app) askUntilItWorks(ctx context.Context, acct *Account) (string, error
 		}
 		password := normalPassword(acct.Auth, typed)
 		a.say("testing the login at %s", acct.Host)
-		err = a.testLogin(ctx, acct, password)
+		err = a.testLogin(ctx, acct, passwordCredential{acct.User, password})
 		if err == nil {
 			return password, nil
 		}
@@ -191,8 +211,8 @@ func (a *app) askUntilItWorks(ctx context.Context, acct *Account) (string, error
 	}
 }
 
-func (a *app) testLogin(ctx context.Context, acct *Account, password string) error {
-	session, err := openSession(ctx, acct, password, a.log)
+func (a *app) testLogin(ctx context.Context, acct *Account, c credential) error {
+	session, err := a.dialer(acct, c)(ctx)
 	if err != nil {
 		return err
 	}
@@ -231,6 +251,12 @@ func accountText(acct *Account, dir string) string {
 	if acct.PasswordFile != "" {
 		line("password_file", relativeTo(dir, acct.PasswordFile))
 	}
+	if acct.OAuth.TokenFile != "" {
+		line("token_file", relativeTo(dir, acct.OAuth.TokenFile))
+	}
+	if acct.Auth == authOAuth {
+		b.WriteString(acct.OAuth.text())
+	}
 	return b.String()
 }
 
@@ -240,20 +266,6 @@ func relativeTo(dir, path string) string {
 		return rel
 	}
 	return path
-}
-
-// passwordFileFor names the file for an account's password beside the configuration. Different accounts get different files, also where upper and
-// lower case are the same to the file system.
-func passwordFileFor(config, account string) string {
-	var b strings.Builder
-	for _, c := range []byte(account) {
-		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '@' || c == '.' || c == '-' || c == '_' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "=%02X", c)
-		}
-	}
-	return filepath.Join(filepath.Dir(config), "mailkeep-"+b.String()+".password")
 }
 
 // newLogin is a login for mail programs; the zero one is none.
@@ -278,20 +290,25 @@ type setupLine struct {
 	Account       string `json:"account"`
 	Host          string `json:"host"`
 	PasswordFile  string `json:"password_file,omitempty"` // "" when the keyring has it
+	TokenFile     string `json:"token_file,omitempty"`    // likewise
 	ServeUser     string `json:"serve_user,omitempty"`
 	ServePassword string `json:"serve_password,omitempty"` // shown this once
 }
 
 func (a *app) printSetup(file string, acct *Account, login newLogin) {
 	if a.json {
-		printJSON(a.stdout, setupLine{file, acct.Name, acct.Host, acct.PasswordFile, login.user, login.password})
+		printJSON(a.stdout, setupLine{file, acct.Name, acct.Host, acct.PasswordFile, acct.OAuth.TokenFile, login.user, login.password})
 		return
 	}
 	fmt.Fprintf(a.stdout, "account %s is in %s\n", acct.Name, file)
-	if acct.PasswordFile == "" {
-		fmt.Fprintln(a.stdout, "its password is in the system keyring")
+	kind := passwords
+	if acct.Auth == authOAuth {
+		kind = tokens
+	}
+	if secret := kind.fileOf(acct); secret == "" {
+		fmt.Fprintf(a.stdout, "its %s is in the system keyring\n", kind.noun)
 	} else {
-		fmt.Fprintf(a.stdout, "its password is in %s, which only you may read\n", acct.PasswordFile)
+		fmt.Fprintf(a.stdout, "its %s is in %s, which only you may read\n", kind.noun, secret)
 	}
 	if login.user != "" {
 		fmt.Fprintf(a.stdout, "login for mail programs: user %s, password %s (note it down, it is not shown again)\n", login.user, login.password)

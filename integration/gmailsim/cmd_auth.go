@@ -196,7 +196,8 @@ func (s *session) oauth(mech, data string) (string, error) {
 		}
 	}
 	_, tokens := s.srv.credentials()
-	if token != "" && s.userOK(user) && slices.Contains(tokens, token) {
+	known := slices.Contains(tokens, token) || s.srv.opt.TokenOK != nil && s.srv.opt.TokenOK(user, token)
+	if token != "" && s.userOK(user) && known {
 		return s.login(user, true)
 	}
 	problem := `{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}`

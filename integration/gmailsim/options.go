@@ -27,6 +27,8 @@ type Options struct {
 	Password string
 	// Tokens are the access tokens XOAUTH2 and OAUTHBEARER accept.
 	Tokens []string
+	// TokenOK tells whether an access token that is not in Tokens is a user's. Nil accepts none.
+	TokenOK func(user, token string) bool
 	// Locale names the system folders: "en-US" (default), "en-GB", "de",
 	// "fr", "ru" or "ja". An unknown one is treated as "en-US".
 	Locale string
