@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,24 +18,35 @@ import (
 // messages, not a part of what the archive keeps: nothing in it is ever flushed to the disk, it may lag behind gmail.db, and whatever in it does not check
 // out counts as absent and is derived again.
 //
-// There are two files, whose name has the version of this form and message.SummaryVersion:
+// There are three files, whose name has the version of this form and message.SummaryVersion. All begin with 8 bytes that tell which it is, and 8 that they have in common;
+// numbers are little-endian:
 //
-//   - F.V.data: 8 bytes dataMagic, 8 bytes that the index has too; then records, appended only: CRC-32C of Ref and the rest (little-endian, as all here), the summary
-//     compressed as an S2 block.
-//   - F.V.index: 8 bytes indexMagic, those 8 bytes, the MessageID up to which all messages were looked at (8 bytes), 8 bytes unused; then a slot of 16 bytes for each
-//     MessageID from 1: offset (8) and length (4) of the record in the data file, and the first 4 bytes of the Ref. All zero: nothing yet. A length of 0 and noSummary as offset:
-//     the message's file is missing or damaged.
+//   - F.V.words: dictionaries of dictSize bytes, each the beginnings of some summaries (addresses, names of servers and programs come again in each message), with the MessageID
+//     from which on it is used (8 bytes) and the CRC-32C of both (4) before it. They are numbered from 1.
+//   - F.V.data: records, appended only: CRC-32C of the Ref, the CRC of the dictionary (0 without one) and the rest (4 bytes); the summary as an S2 block, compressed with that
+//     dictionary.
+//   - F.V.index: the MessageID up to which all messages were looked at (8 bytes), 8 bytes unused; then a slot of 16 bytes for each MessageID from 1: offset of the record in the data
+//     file (6) and number of its dictionary (2, 0 for none), its length (4), and the first 4 bytes of the Ref. All zero: nothing yet. A length of 0 and noSummary as offset: the
+//     message's file is missing or damaged.
 const (
 	summariesDir    = "summaries"
 	summariesFormat = 1
-	dataMagic       = "mkpsumd\n"
-	indexMagic      = "mkpsumi\n"
-	dataHeader      = 16
+	fileHeader      = 16
 	indexHeader     = 32
 	slotSize        = 16
 	crcSize         = 4
 	noSummary       = 1
 	maxMessageID    = 1 << 32 // a database that numbers higher is damaged; slots would take up 64 GiB
+)
+
+// summaryExtensions are the files, with how they begin.
+var summaryExtensions = [...]struct{ name, magic string }{indexFile: {"index", "mkpsumi\n"}, dataFile: {"data", "mkpsumd\n"}, wordsFile: {"words", "mkpsumw\n"}}
+
+// Places in summaryExtensions.
+const (
+	indexFile = iota
+	dataFile
+	wordsFile
 )
 
 // maxRecord is the greatest length of a record.
@@ -45,18 +55,20 @@ var maxRecord = crcSize + s2.MaxEncodedLen(message.MaxSummary)
 // slot says where the record of a message is.
 type slot struct {
 	offset int64
+	dict   int // number of the dictionary, 0 for none
 	length int
 	ref    uint32 // the beginning of the Ref
 }
 
 func parseSlot(b []byte) slot {
+	place := binary.LittleEndian.Uint64(b)
 	return slot{
-		offset: int64(binary.LittleEndian.Uint64(b)), length: int(binary.LittleEndian.Uint32(b[8:])), ref: binary.LittleEndian.Uint32(b[12:]),
+		offset: int64(place & (1<<48 - 1)), dict: int(place >> 48), length: int(binary.LittleEndian.Uint32(b[8:])), ref: binary.LittleEndian.Uint32(b[12:]),
 	}
 }
 
 func (s slot) append(dst []byte) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.offset))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.offset)|uint64(s.dict)<<48)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(s.length))
 	return binary.LittleEndian.AppendUint32(dst, s.ref)
 }
@@ -68,13 +80,17 @@ func (s slot) of(ref Ref) bool {
 
 func slotOffset(id MessageID) int64 { return indexHeader + (int64(id)-1)*slotSize }
 
-func summaryCRC(ref *Ref, compressed []byte) uint32 {
-	return crc32.Update(crc32.Checksum(ref[:], castagnoli), castagnoli, compressed)
+func summaryCRC(ref *Ref, dict uint32, compressed []byte) uint32 {
+	crc := crc32.Checksum(ref[:], castagnoli)
+	if dict != 0 {
+		crc = crc32.Update(crc, castagnoli, binary.LittleEndian.AppendUint32(make([]byte, 0, 4), dict))
+	}
+	return crc32.Update(crc, castagnoli, compressed)
 }
 
-// summaryPath is a file of the current version; extension is "data" or "index".
-func (r *Reader) summaryPath(extension string) string {
-	return filepath.Join(r.dir, summariesDir, fmt.Sprintf("%d.%d.%s", summariesFormat, message.SummaryVersion, extension))
+// summaryPath is a file of the current version.
+func (r *Reader) summaryPath(file int) string {
+	return filepath.Join(r.dir, summariesDir, fmt.Sprintf("%d.%d.%s", summariesFormat, message.SummaryVersion, summaryExtensions[file].name))
 }
 
 // summaryState is what a Reader shares between its cursors.
@@ -85,11 +101,14 @@ type summaryState struct {
 	recheck bool               // the index does not fit the database
 }
 
-// summaryFiles are the two files, open for reading. The last user closes them.
+// summaryFiles are the files, open for reading. The last user closes them.
 type summaryFiles struct {
-	index, data *os.File
-	info        os.FileInfo // of the index
-	users       int         // guarded by summaryState.mu
+	summarySet
+	info  os.FileInfo // of the index
+	users int         // guarded by summaryState.mu
+
+	mu    sync.Mutex
+	dicts map[int]*dictionary
 }
 
 // Summaries reads summaries of messages. It is not safe for concurrent use; the caller closes it.
@@ -97,6 +116,7 @@ type Summaries struct {
 	reader      *Reader
 	files       *summaryFiles // nil: there are none
 	index, data window
+	dict        *dictionary // used last
 	plain       []byte
 	complete    MessageID // as in the index; -1: not read yet
 }
@@ -110,8 +130,8 @@ func (r *Reader) Summaries() *Summaries {
 	s := cursors.Get().(*Summaries)
 	s.reader, s.files, s.complete = r, r.useSummaries(), -1
 	if s.files != nil {
-		s.index.open(s.files.index, 4<<10)
-		s.data.open(s.files.data, 0)
+		s.index.open(s.files.file(indexFile), 4<<10)
+		s.data.open(s.files.file(dataFile), 0)
 	}
 	return s
 }
@@ -124,7 +144,7 @@ func (s *Summaries) Close() {
 	if s.files != nil {
 		s.reader.releaseSummaries(s.files)
 	}
-	s.reader, s.files = nil, nil
+	s.reader, s.files, s.dict = nil, nil, nil
 	s.index.file, s.data.file = nil, nil
 	cursors.Put(s)
 }
@@ -157,17 +177,24 @@ func (s *Summaries) Get(id MessageID, ref Ref) []byte {
 
 // record reads and checks a record.
 func (s *Summaries) record(at slot, ref *Ref) []byte {
-	if at.length <= crcSize || at.length > maxRecord || at.offset < dataHeader {
+	if at.length <= crcSize || at.length > maxRecord || at.offset < fileHeader {
 		return nil
 	}
 	raw := s.data.read(at.offset, at.length)
-	if raw == nil || binary.LittleEndian.Uint32(raw) != summaryCRC(ref, raw[crcSize:]) {
+	if raw == nil {
 		return nil
 	}
-	if n, err := s2.DecodedLen(raw[crcSize:]); err != nil || n > message.MaxSummary {
+	if s.dict == nil || s.dict.number != at.dict {
+		if s.dict = s.files.dictionary(at.dict); s.dict == nil {
+			return nil
+		}
+	}
+	if binary.LittleEndian.Uint32(raw) != summaryCRC(ref, s.dict.crc, raw[crcSize:]) {
+		s.files.forget(s.dict) // it may be the one that has changed
+		s.dict = nil
 		return nil
 	}
-	plain, err := s2.Decode(s.plain[:cap(s.plain)], raw[crcSize:])
+	plain, err := s.dict.decode(s.plain[:cap(s.plain)], raw[crcSize:])
 	if err != nil {
 		return nil
 	}
@@ -180,7 +207,7 @@ func (s *Summaries) record(at slot, ref *Ref) []byte {
 // absent notes when a message has no summary that should have one.
 func (s *Summaries) absent(id MessageID) {
 	if s.complete < 0 {
-		s.complete = readComplete(s.files.index)
+		s.complete = readComplete(s.files.file(indexFile))
 	}
 	if id <= s.complete {
 		st := &s.reader.summaries
@@ -192,7 +219,7 @@ func (s *Summaries) absent(id MessageID) {
 
 func readComplete(index *os.File) MessageID {
 	var b [8]byte
-	if _, err := index.ReadAt(b[:], 16); err != nil {
+	if _, err := index.ReadAt(b[:], completeField); err != nil {
 		return 0
 	}
 	return MessageID(max(0, int64(binary.LittleEndian.Uint64(b[:]))))
@@ -216,7 +243,7 @@ func (r *Reader) useSummaries() *summaryFiles {
 	st := &r.summaries
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	info, err := os.Stat(r.summaryPath("index"))
+	info, err := os.Stat(r.summaryPath(indexFile))
 	if st.files != nil && (err != nil || !os.SameFile(info, st.files.info)) {
 		st.release(st.files)
 		st.files = nil
@@ -241,8 +268,7 @@ func (r *Reader) releaseSummaries(f *summaryFiles) {
 // release gives files up; mu is held.
 func (st *summaryState) release(f *summaryFiles) {
 	if f.users--; f.users == 0 {
-		f.index.Close()
-		f.data.Close()
+		f.close()
 	}
 }
 
@@ -257,82 +283,61 @@ func (r *Reader) closeSummaries() {
 	}
 }
 
-// openSummaries opens the two files for a first user, who is the Reader itself.
+// openSummaries opens the files for a first user, who is the Reader itself.
 func (r *Reader) openSummaries() (*summaryFiles, error) {
-	index, err := os.Open(r.summaryPath("index"))
+	set, err := r.openSummarySet(os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.Open(r.summaryPath("data"))
-	if err != nil {
-		index.Close()
-		return nil, err
-	}
-	f := &summaryFiles{index: index, data: data, users: 1}
-	if f.info, err = index.Stat(); err == nil {
-		err = checkPair(index, data)
+	f := &summaryFiles{summarySet: set, users: 1, dicts: make(map[int]*dictionary)}
+	if f.info, err = set.file(indexFile).Stat(); err == nil {
+		err = set.check()
 	}
 	if err != nil {
-		index.Close()
-		data.Close()
+		set.close()
 		return nil, err
 	}
 	return f, nil
 }
 
-var errNotSummaries = errors.New("not an index and its data")
+// summarySet are the open files.
+type summarySet [len(summaryExtensions)]*os.File
 
-// checkPair tells whether two files are an index and its data.
-func checkPair(index, data io.ReaderAt) error {
-	var i, d [dataHeader]byte
-	if _, err := index.ReadAt(i[:], 0); err != nil {
-		return err
+func (set *summarySet) file(which int) *os.File { return set[which] }
+
+func (r *Reader) openSummarySet(flags int) (set summarySet, err error) {
+	for i := range set {
+		if set[i], err = os.OpenFile(r.summaryPath(i), flags, 0o600); err != nil {
+			set[i] = nil
+			set.close()
+			return set, err
+		}
 	}
-	if _, err := data.ReadAt(d[:], 0); err != nil {
-		return err
+	return set, nil
+}
+
+func (set *summarySet) close() {
+	for _, f := range set {
+		if f != nil {
+			f.Close()
+		}
 	}
-	if string(i[:8]) != indexMagic || string(d[:8]) != dataMagic || string(i[8:]) != string(d[8:]) {
-		return errNotSummaries
+}
+
+var errNotSummaries = errors.New("the files do not belong together")
+
+// check tells whether the files belong together.
+func (set *summarySet) check() error {
+	var common []byte
+	for i, f := range set {
+		var b [fileHeader]byte
+		if _, err := f.ReadAt(b[:], 0); err != nil {
+			return err
+		}
+		if string(b[:8]) != summaryExtensions[i].magic || i > 0 && string(b[8:]) != string(common) {
+			return errNotSummaries
+		}
+		common = b[8:]
 	}
 	return nil
-}
-
-// window is a part of a file in memory, that grows while what is read of it is read in order.
-type window struct {
-	file  *os.File
-	buf   []byte
-	start int64
-	least int // how much to read at least
-	ahead int // how much to read next
-	used  int // of buf
-}
-
-const maxAhead = 128 << 10
-
-func (w *window) open(file *os.File, least int) {
-	*w = window{file: file, buf: w.buf[:0], least: least, ahead: max(least, 4<<10)}
-}
-
-// read returns n bytes at offset, or nil where the file has not so many. They are valid until the next call.
-func (w *window) read(offset int64, n int) []byte {
-	if from := offset - w.start; from >= 0 && from+int64(n) <= int64(len(w.buf)) {
-		w.used += n
-		return w.buf[from : from+int64(n)]
-	}
-	switch {
-	case w.used*4 >= len(w.buf) && len(w.buf) > 0:
-		w.ahead = min(2*w.ahead, maxAhead)
-	case w.used*8 < len(w.buf):
-		w.ahead = max(w.ahead/4, w.least)
-	}
-	size := max(n, w.ahead)
-	if cap(w.buf) < size {
-		w.buf = make([]byte, size)
-	}
-	got, _ := w.file.ReadAt(w.buf[:size], offset) // what could not be read is missing below
-	w.buf, w.start, w.used = w.buf[:got], offset, n
-	if got < n {
-		return nil
-	}
-	return w.buf[:n]
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gofrs/flock"
 )
@@ -57,7 +58,7 @@ func (r *Reader) summariesNeeded(ctx context.Context) (bool, error) {
 		return last > 0, nil
 	}
 	defer r.releaseSummaries(files)
-	return readComplete(files.index) != last, nil
+	return readComplete(files.file(indexFile)) != last, nil
 }
 
 // lastMessage returns the highest MessageID, 0 when there are no messages.
@@ -139,20 +140,26 @@ func (r *Reader) fillSummaries(ctx context.Context, w *summaryWriter, from Messa
 		if len(rows) == 0 {
 			return w.flush(from)
 		}
+		read, last := len(rows), rows[len(rows)-1].ID
+		rows = slices.DeleteFunc(rows, func(row summaryRow) bool { return w.has(&row) && !damaged[row.ID] })
+		if err := w.learn(r, rows); err != nil {
+			return err
+		}
 		for i := range rows {
 			if ctx.Err() != nil {
 				return errors.Join(ctx.Err(), w.flush(from))
 			}
-			if err := w.add(r, &rows[i], damaged[rows[i].ID]); err != nil {
+			if err := w.add(r, &rows[i]); err != nil {
 				return err
 			}
 			from = rows[i].ID
 		}
-		if done += len(rows); progress != nil {
-			progress(min(done, total), total)
-		}
+		from = last
 		if err := w.flush(from); err != nil {
 			return err
+		}
+		if done += read; progress != nil {
+			progress(min(done, total), total)
 		}
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/klauspost/compress/s2"
-
 	"mailkeep/message"
 )
 
@@ -27,11 +25,13 @@ const (
 
 // summaryWriter appends records. Nothing it writes is flushed to the disk: what a power cut leaves does not check out and is derived again.
 type summaryWriter struct {
-	index, data *os.File
-	slots       window
-	complete    MessageID // as in the index
-	end         int64     // of the data
-	written     int       // summaries
+	summarySet
+	slots    window
+	complete MessageID   // as in the index
+	end      int64       // of the data
+	dict     *dictionary // never nil
+	dicts    int         // in the words file
+	written  int         // summaries
 
 	records []byte // not written yet; they begin at end
 	filled  []filledSlot
@@ -44,63 +44,100 @@ type filledSlot struct {
 	slot
 }
 
-// openSummaryWriter opens the two files, and empties them when they are none.
+// openSummaryWriter opens the files, and begins them anew when they do not belong together.
 func (r *Reader) openSummaryWriter() (*summaryWriter, error) {
-	w := new(summaryWriter)
-	var err error
-	if w.data, err = os.OpenFile(r.summaryPath("data"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	set, err := r.openSummarySet(os.O_CREATE | os.O_RDWR)
+	if err != nil {
 		return nil, err
 	}
-	if w.index, err = os.OpenFile(r.summaryPath("index"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, errors.Join(err, w.data.Close())
-	}
-	if checkPair(w.index, w.data) != nil {
+	w := &summaryWriter{summarySet: set, dict: new(dictionary)}
+	if set.check() != nil {
 		err = w.reset()
 	}
 	if err == nil {
-		w.end, err = w.data.Seek(0, io.SeekEnd)
+		w.end, err = set.file(dataFile).Seek(0, io.SeekEnd)
+	}
+	if err == nil {
+		err = w.openDictionary()
 	}
 	if err != nil {
 		w.close()
 		return nil, err
 	}
-	w.complete = readComplete(w.index)
-	w.slots.open(w.index, 4<<10)
+	w.complete = readComplete(set.file(indexFile))
+	w.slots.open(set.file(indexFile), 4<<10)
 	return w, nil
 }
 
-// reset begins both files anew. They belong together by a number that no other pair has.
+// openDictionary takes the last dictionary, if it is whole.
+func (w *summaryWriter) openDictionary() error {
+	info, err := w.file(wordsFile).Stat()
+	if err != nil {
+		return err
+	}
+	const stride = dictHeader + dictSize
+	w.dicts = int((info.Size() - fileHeader + stride - 1) / stride)
+	if d := readDictionary(w.file(wordsFile), min(w.dicts, maxDicts)); d != nil {
+		w.dict = d
+	}
+	return nil
+}
+
+// reset begins the files anew. They belong together by a number that no others have.
 func (w *summaryWriter) reset() error {
 	var number [8]byte
 	rand.Read(number[:]) // never fails, it would end the program
-	for _, f := range []struct {
-		file   *os.File
-		magic  string
-		length int
-	}{{w.data, dataMagic, dataHeader}, {w.index, indexMagic, indexHeader}} {
-		if err := f.file.Truncate(0); err != nil {
+	for i, f := range w.summarySet {
+		if err := f.Truncate(0); err != nil {
 			return err
 		}
-		header := make([]byte, f.length)
-		copy(header, f.magic)
+		header := make([]byte, fileHeader, indexHeader)
+		copy(header, summaryExtensions[i].magic)
 		copy(header[8:], number[:])
-		if _, err := f.file.WriteAt(header, 0); err != nil {
+		if i == indexFile {
+			header = header[:indexHeader]
+		}
+		if _, err := f.WriteAt(header, 0); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *summaryWriter) close() {
-	w.index.Close()
-	w.data.Close()
-}
-
-// add derives the summary of a message unless it has one; again says that the one it has is damaged.
-func (w *summaryWriter) add(r *Reader, row *summaryRow, again bool) error {
-	if raw := w.slots.read(slotOffset(row.ID), slotSize); raw != nil && !again && parseSlot(raw).of(row.Ref) {
+// learn makes a dictionary of some of the messages in rows, when it is time for one.
+func (w *summaryWriter) learn(r *Reader, rows []summaryRow) error {
+	if len(rows) < dictLeast || w.dicts >= maxDicts || w.dict.number > 0 && rows[0].ID >= w.dict.from && rows[0].ID < w.dict.from+dictEvery {
 		return nil
 	}
+	const most = 40 // summaries; if they are so short, there is nothing to gain
+	var content []byte
+	for i := 0; i < len(rows) && len(content) < dictSize; i += max(1, len(rows)/most) {
+		if ok, err := w.derive(r, &rows[i]); ok && err == nil {
+			content = append(content, w.plain[:min(len(w.plain), dictSample)]...)
+		}
+	}
+	if len(content) < dictSize {
+		return nil
+	}
+	d, err := writeDictionary(w.file(wordsFile), w.dicts+1, rows[0].ID, content[:dictSize])
+	if err != nil {
+		return err
+	}
+	w.dicts++
+	if d != nil {
+		w.dict = d
+	}
+	return nil
+}
+
+// has tells whether a message has been dealt with.
+func (w *summaryWriter) has(row *summaryRow) bool {
+	raw := w.slots.read(slotOffset(row.ID), slotSize)
+	return raw != nil && parseSlot(raw).of(row.Ref)
+}
+
+// add derives the summary of a message.
+func (w *summaryWriter) add(r *Reader, row *summaryRow) error {
 	at := slot{offset: noSummary, ref: binary.LittleEndian.Uint32(row.Ref[:])}
 	switch ok, err := w.derive(r, row); {
 	case errors.Is(err, ErrNotFound) || err == nil && !ok:
@@ -108,9 +145,9 @@ func (w *summaryWriter) add(r *Reader, row *summaryRow, again bool) error {
 	case err != nil:
 		return nil // a reader that wants the summary will ask for it again
 	default:
-		w.packed = s2.EncodeBetter(w.packed[:cap(w.packed)], w.plain)
-		at.offset, at.length = w.end+int64(len(w.records)), crcSize+len(w.packed)
-		w.records = binary.LittleEndian.AppendUint32(w.records, summaryCRC(&row.Ref, w.packed))
+		w.packed = w.dict.encode(w.packed[:cap(w.packed)], w.plain)
+		at.offset, at.dict, at.length = w.end+int64(len(w.records)), w.dict.number, crcSize+len(w.packed)
+		w.records = binary.LittleEndian.AppendUint32(w.records, summaryCRC(&row.Ref, w.dict.crc, w.packed))
 		w.records = append(w.records, w.packed...)
 		w.written++
 	}
@@ -160,8 +197,8 @@ func (w *summaryWriter) derive(r *Reader, row *summaryRow) (ok bool, err error) 
 // flush writes what has been added: first the records, then the slots, then that all up to a MessageID have been looked at.
 func (w *summaryWriter) flush(complete MessageID) error {
 	if len(w.records) > 0 {
-		if _, err := w.data.WriteAt(w.records, w.end); err != nil {
-			return errors.Join(err, w.data.Truncate(w.end)) // others need the space more
+		if _, err := w.file(dataFile).WriteAt(w.records, w.end); err != nil {
+			return errors.Join(err, w.file(dataFile).Truncate(w.end)) // others need the space more
 		}
 		w.end += int64(len(w.records))
 		w.records = w.records[:0]
@@ -170,7 +207,7 @@ func (w *summaryWriter) flush(complete MessageID) error {
 	for i, f := range w.filled {
 		run = f.append(run)
 		if next := i + 1; next == len(w.filled) || w.filled[next].id != f.id+1 {
-			if _, err := w.index.WriteAt(run, slotOffset(f.id)+slotSize-int64(len(run))); err != nil {
+			if _, err := w.file(indexFile).WriteAt(run, slotOffset(f.id)+slotSize-int64(len(run))); err != nil {
 				return err
 			}
 			run = run[:0]
@@ -180,14 +217,14 @@ func (w *summaryWriter) flush(complete MessageID) error {
 	if complete == w.complete {
 		return nil
 	}
-	if _, err := w.index.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(complete)), completeField); err != nil {
+	if _, err := w.file(indexFile).WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(complete)), completeField); err != nil {
 		return err
 	}
 	w.complete = complete
 	return nil
 }
 
-var summaryName = regexp.MustCompile(`^(\d{1,9})\.(\d{1,9})\.(data|index)$`)
+var summaryName = regexp.MustCompile(`^(\d{1,9})\.(\d{1,9})\.(data|index|words)$`)
 
 // oldSummaries lists the files of older versions.
 func (r *Reader) oldSummaries() []string {
