@@ -122,3 +122,56 @@ func TestReadOnlyFolder(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSummariesOnFullDisk: no more summaries, and nothing worse.
+func TestSummariesOnFullDisk(t *testing.T) {
+	disk := smallDisk(t, "120k")
+	s, entries := filled(t, 1, 1000)
+	if err := os.Symlink(disk, filepath.Join(s.w.Dir(), "summaries")); err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 60<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := s.w.Summarize(ctx, nil); !errors.Is(err, archive.ErrDiskFull) {
+			t.Errorf("a full disk gives %v", err)
+		}
+		present(t, s.w.Reader, entries)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("none", disk, "tmpfs", syscall.MS_REMOUNT, "size=4m"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.w.Summarize(ctx, nil); err != nil {
+		t.Errorf("with space again: %v", err)
+	}
+	present(t, s.w.Reader, entries) // what was cut off is noticed
+	if _, err := s.w.Summarize(ctx, nil); err != nil {
+		t.Error(err)
+	}
+	wantPresent(t, s.w.Reader, entries, 1000)
+}
+
+// TestSummariesReadOnly reads the summaries of an archive that cannot be written, and derives none.
+func TestSummariesReadOnly(t *testing.T) {
+	disk := smallDisk(t, "4m")
+	s, entries := filled(t, 1, 10)
+	dir := s.w.Dir()
+	if err := os.Symlink(disk, filepath.Join(dir, "summaries")); err != nil {
+		t.Fatal(err)
+	}
+	summarize(t, s.w.Reader, 10)
+	more := s.fill(11, 5)
+	if err := syscall.Mount("none", disk, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.w.Summarize(ctx, nil); n != 0 || err == nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	wantPresent(t, s.w.Reader, entries, 10)
+	wantPresent(t, s.w.Reader, more, 10)
+}

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -99,6 +98,19 @@ type summaryState struct {
 	files   *summaryFiles
 	damaged map[MessageID]bool // records that did not check out
 	recheck bool               // the index does not fit the database
+
+	unreadable map[MessageID]bool // messages that could not be read, for a reason that may pass
+}
+
+const mostNoted = 100_000 // entries in each of these maps; where more is wrong, something else is
+
+func note(ids *map[MessageID]bool, id MessageID) {
+	if *ids == nil {
+		*ids = make(map[MessageID]bool)
+	}
+	if len(*ids) < mostNoted {
+		(*ids)[id] = true
+	}
 }
 
 // summaryFiles are the files, open for reading. The last user closes them.
@@ -113,40 +125,45 @@ type summaryFiles struct {
 
 // Summaries reads summaries of messages. It is not safe for concurrent use; the caller closes it.
 type Summaries struct {
-	reader      *Reader
-	files       *summaryFiles // nil: there are none
-	index, data window
-	dict        *dictionary // used last
-	plain       []byte
-	complete    MessageID // as in the index; -1: not read yet
+	reader *Reader
+	files  *summaryFiles // nil: there are none
+	*cursor
+	dict     *dictionary // used last
+	complete MessageID   // as in the index; -1: not read yet
 }
 
-// cursors keeps the buffers of closed Summaries.
-var cursors = sync.Pool{New: func() any { return new(Summaries) }}
+// cursor is the memory of Summaries.
+type cursor struct {
+	index, data window
+	plain       []byte
+}
+
+var cursors = sync.Pool{New: func() any {
+	return &cursor{index: window{least: 4 << 10, most: 16 << 10}, data: window{most: 64 << 10}}
+}}
 
 // Summaries returns a cursor. It costs little and sees what has been derived so far; a new one should be taken for each task, so that files that have been replaced are
 // noticed.
 func (r *Reader) Summaries() *Summaries {
-	s := cursors.Get().(*Summaries)
-	s.reader, s.files, s.complete = r, r.useSummaries(), -1
+	s := &Summaries{reader: r, files: r.useSummaries(), complete: -1}
 	if s.files != nil {
-		s.index.open(s.files.file(indexFile), 4<<10)
-		s.data.open(s.files.file(dataFile), 0)
+		s.cursor = cursors.Get().(*cursor)
+		s.index.open(s.files.file(indexFile))
+		s.data.open(s.files.file(dataFile))
 	}
 	return s
 }
 
 // Close releases the cursor, and what Get returned last.
 func (s *Summaries) Close() {
-	if s.reader == nil {
+	if s.files == nil {
 		return
 	}
-	if s.files != nil {
-		s.reader.releaseSummaries(s.files)
-	}
-	s.reader, s.files, s.dict = nil, nil, nil
+	s.reader.releaseSummaries(s.files)
+	s.files = nil
 	s.index.file, s.data.file = nil, nil
-	cursors.Put(s)
+	cursors.Put(s.cursor)
+	s.cursor = nil
 }
 
 // Get returns the encoded summary of a message, for [message.OpenSummary], or nil when there is none and the message must be read. The bytes are valid until the next call.
@@ -212,7 +229,7 @@ func (s *Summaries) absent(id MessageID) {
 	if id <= s.complete {
 		st := &s.reader.summaries
 		st.mu.Lock()
-		st.recheck = true
+		st.recheck = st.recheck || !st.unreadable[id]
 		st.mu.Unlock()
 	}
 }
@@ -225,119 +242,18 @@ func readComplete(index *os.File) MessageID {
 	return MessageID(max(0, int64(binary.LittleEndian.Uint64(b[:]))))
 }
 
-// damagedSummary notes that a record has to be derived again. Where very many are damaged, something is wrong with all.
+// damagedSummary notes that a record has to be derived again. It may also be that the files were replaced one by one, so they are opened again for the next cursor.
 func (r *Reader) damagedSummary(id MessageID) {
-	const most = 100_000
-	r.summaries.mu.Lock()
-	defer r.summaries.mu.Unlock()
-	if r.summaries.damaged == nil {
-		r.summaries.damaged = make(map[MessageID]bool)
-	}
-	if len(r.summaries.damaged) < most {
-		r.summaries.damaged[id] = true
-	}
-}
-
-// useSummaries returns the files, opened when they were not, or nil when there are none.
-func (r *Reader) useSummaries() *summaryFiles {
 	st := &r.summaries
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	info, err := os.Stat(r.summaryPath(indexFile))
-	if st.files != nil && (err != nil || !os.SameFile(info, st.files.info)) {
-		st.release(st.files)
-		st.files = nil
-	}
-	if st.files == nil && err == nil {
-		if st.files, err = r.openSummaries(); err != nil {
-			return nil
-		}
-	}
-	if st.files != nil {
-		st.files.users++
-	}
-	return st.files
+	note(&st.damaged, id)
+	st.drop()
 }
 
-func (r *Reader) releaseSummaries(f *summaryFiles) {
+// unreadable notes that a message could not be read, so that its want of a summary is not taken for a reason to look at all again.
+func (r *Reader) unreadable(id MessageID) {
 	r.summaries.mu.Lock()
 	defer r.summaries.mu.Unlock()
-	r.summaries.release(f)
-}
-
-// release gives files up; mu is held.
-func (st *summaryState) release(f *summaryFiles) {
-	if f.users--; f.users == 0 {
-		f.close()
-	}
-}
-
-// closeSummaries is for the end of a Reader; cursors that are open stay usable.
-func (r *Reader) closeSummaries() {
-	st := &r.summaries
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.files != nil {
-		st.release(st.files)
-		st.files = nil
-	}
-}
-
-// openSummaries opens the files for a first user, who is the Reader itself.
-func (r *Reader) openSummaries() (*summaryFiles, error) {
-	set, err := r.openSummarySet(os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	f := &summaryFiles{summarySet: set, users: 1, dicts: make(map[int]*dictionary)}
-	if f.info, err = set.file(indexFile).Stat(); err == nil {
-		err = set.check()
-	}
-	if err != nil {
-		set.close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// summarySet are the open files.
-type summarySet [len(summaryExtensions)]*os.File
-
-func (set *summarySet) file(which int) *os.File { return set[which] }
-
-func (r *Reader) openSummarySet(flags int) (set summarySet, err error) {
-	for i := range set {
-		if set[i], err = os.OpenFile(r.summaryPath(i), flags, 0o600); err != nil {
-			set[i] = nil
-			set.close()
-			return set, err
-		}
-	}
-	return set, nil
-}
-
-func (set *summarySet) close() {
-	for _, f := range set {
-		if f != nil {
-			f.Close()
-		}
-	}
-}
-
-var errNotSummaries = errors.New("the files do not belong together")
-
-// check tells whether the files belong together.
-func (set *summarySet) check() error {
-	var common []byte
-	for i, f := range set {
-		var b [fileHeader]byte
-		if _, err := f.ReadAt(b[:], 0); err != nil {
-			return err
-		}
-		if string(b[:8]) != summaryExtensions[i].magic || i > 0 && string(b[8:]) != string(common) {
-			return errNotSummaries
-		}
-		common = b[8:]
-	}
-	return nil
+	note(&r.summaries.unreadable, id)
 }

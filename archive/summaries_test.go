@@ -94,6 +94,9 @@ func summaryFiles(t *testing.T, dir string) (index, data string) {
 	return found[0], strings.TrimSuffix(found[0], "index") + "data"
 }
 
+// words is the file of dictionaries beside an index.
+func words(index string) string { return strings.TrimSuffix(index, "index") + "words" }
+
 func TestSummaries(t *testing.T) {
 	s, entries := filled(t, 1, 1500)
 	r := s.w.Reader
@@ -109,6 +112,10 @@ func TestSummaries(t *testing.T) {
 		t.Errorf("%d derived, %v, progress %d in %d calls", n, err, last, calls)
 	}
 	wantPresent(t, r, entries, 1500)
+	index, _ := summaryFiles(t, s.w.Dir())
+	if info, err := os.Stat(words(index)); err != nil || info.Size() < 16<<10 {
+		t.Errorf("there is no dictionary: %v", err)
+	}
 	summarize(t, r, 0)
 	entries = s.fill(1501, 10)
 	wantPresent(t, r, entries, 1500)
@@ -186,6 +193,10 @@ func TestSummariesDamaged(t *testing.T) {
 		"index empty":        func(index, _ string) { empty(index) },
 		"data zero":          func(_, data string) { zero(data) },
 		"index zero":         func(index, _ string) { zero(index) },
+		"words spoiled":      func(index, _ string) { noise(words(index), 3) },
+		"words cut":          func(index, _ string) { cut(words(index)) },
+		"words empty":        func(index, _ string) { empty(words(index)) },
+		"words removed":      func(index, _ string) { os.Remove(words(index)) },
 		"data removed":       func(_, data string) { os.Remove(data) },
 		"index removed":      func(index, _ string) { os.Remove(index) },
 		"folder removed":     func(index, _ string) { os.RemoveAll(filepath.Dir(index)) },
@@ -265,6 +276,39 @@ func TestSummariesReplaced(t *testing.T) {
 	wantPresent(t, r, entries, 100)
 	if again := old.Get(entries[0].Message, entries[0].Ref); first == nil || !bytes.Equal(again, first) {
 		t.Error("a cursor lost its files")
+	}
+}
+
+// TestSummariesPartlyReplaced: a Reader that has the files open recovers when one of them is replaced.
+func TestSummariesPartlyReplaced(t *testing.T) {
+	s, entries := filled(t, 1, 400)
+	r := s.w.Reader
+	for _, name := range []string{"data", "index", "words"} {
+		if _, err := r.Summarize(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		wantPresent(t, r, entries, 400)
+		index, _ := summaryFiles(t, s.w.Dir())
+		if err := os.Remove(strings.TrimSuffix(index, "index") + name); err != nil {
+			t.Fatal(err)
+		}
+		other, err := archive.Open(s.w.Dir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		present(t, other, entries)
+		if _, err := other.Summarize(ctx, nil); err != nil {
+			t.Error(err)
+		}
+		other.Close()
+		for range 3 {
+			present(t, r, entries)
+			if _, err := r.Summarize(ctx, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		wantPresent(t, r, entries, 400)
+		summarize(t, r, 0)
 	}
 }
 

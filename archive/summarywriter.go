@@ -65,7 +65,8 @@ func (r *Reader) openSummaryWriter() (*summaryWriter, error) {
 		return nil, err
 	}
 	w.complete = readComplete(set.file(indexFile))
-	w.slots.open(set.file(indexFile), 4<<10)
+	w.slots = window{least: 4 << 10, most: 16 << 10}
+	w.slots.open(set.file(indexFile))
 	return w, nil
 }
 
@@ -143,7 +144,8 @@ func (w *summaryWriter) add(r *Reader, row *summaryRow) error {
 	case errors.Is(err, ErrNotFound) || err == nil && !ok:
 		// Missing or damaged; looking again each time would not mend it.
 	case err != nil:
-		return nil // a reader that wants the summary will ask for it again
+		r.unreadable(row.ID) // another process, or the next of this program, may have more luck
+		return nil
 	default:
 		w.packed = w.dict.encode(w.packed[:cap(w.packed)], w.plain)
 		at.offset, at.dict, at.length = w.end+int64(len(w.records)), w.dict.number, crcSize+len(w.packed)

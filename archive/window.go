@@ -8,14 +8,14 @@ type window struct {
 	buf   []byte
 	start int64
 	least int // how much to read at least
+	most  int // how much to read at most, if no more is asked for
 	ahead int // how much to read next
 	used  int // of buf
 }
 
-const maxAhead = 128 << 10
-
-func (w *window) open(file *os.File, least int) {
-	*w = window{file: file, buf: w.buf[:0], least: least, ahead: max(least, 4<<10)}
+func (w *window) open(file *os.File) {
+	w.file, w.buf, w.start, w.used = file, w.buf[:0], 0, 0
+	w.ahead = max(w.least, 4<<10)
 }
 
 // read returns n bytes at offset, or nil where the file has not so many. They are valid until the next call.
@@ -26,7 +26,7 @@ func (w *window) read(offset int64, n int) []byte {
 	}
 	switch {
 	case w.used*4 >= len(w.buf) && len(w.buf) > 0:
-		w.ahead = min(2*w.ahead, maxAhead)
+		w.ahead = min(2*w.ahead, w.most)
 	case w.used*8 < len(w.buf):
 		w.ahead = max(w.ahead/4, w.least)
 	}
