@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"strings"
 )
 
 // rewrite turns a response of the library into what the client gets, and notes when a command has been answered. The library passes responses one at a time, in several
@@ -19,6 +20,8 @@ func (c *conn) rewrite(p []byte) []byte {
 		return []byte("* OK [CAPABILITY " + c.capabilities() + "] mailkeep, an archive of mail\r\n")
 	case cmd.saveOnly && bytes.HasPrefix(p, []byte("* ESEARCH ")): // RFC 5182 section 2.1
 		return nil
+	case cmd.arrange != nil && (bytes.HasPrefix(p, []byte("* SEARCH")) || bytes.HasPrefix(p, []byte("* ESEARCH"))):
+		return nil // it has been answered
 	case len(cmd.status) > 0 && bytes.HasPrefix(p, []byte("* STATUS ")):
 		p = cmd.fillStatus(p)
 	}
@@ -67,6 +70,9 @@ func (c *conn) rewriteTagged(p []byte) []byte {
 			return []byte(cmd.tag + " NO [NONEXISTENT] there is no such mailbox\r\n")
 		}
 		return []byte(cmd.tag + " BAD [CLIENTBUG] an argument is malformed\r\n")
+	}
+	if cmd.arrange != nil {
+		p = bytes.Replace(p, []byte("SEARCH completed"), []byte(strings.TrimPrefix(cmd.name, "UID ")+" completed"), 1)
 	}
 	if cmd.selecting {
 		p = bytes.Replace(p, []byte("EXAMINE completed"), []byte("SELECT completed"), 1)

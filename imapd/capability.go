@@ -7,7 +7,8 @@ const base = "IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID"
 // because IMAP4rev2 has them; their commands are known, and refused as all that write.
 func (c *conn) capabilities() string {
 	if c.session.authenticated() {
-		return base + " IDLE UNSELECT NAMESPACE ACL ESEARCH SEARCHRES BINARY CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE SPECIAL-USE UIDPLUS MOVE UTF8=ACCEPT X-GM-EXT-1 OBJECTID"
+		return base + " IDLE UNSELECT NAMESPACE ACL ESEARCH SEARCHRES BINARY CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE SPECIAL-USE UIDPLUS MOVE UTF8=ACCEPT X-GM-EXT-1 OBJECTID" +
+			" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES"
 	}
 	caps := base
 	if c.srv.options.TLSConfig != nil && !c.secure {

@@ -99,8 +99,8 @@ const maxReferences = 1000
 // digestOf makes the digest of a header.
 func digestOf(h message.Header) *digest {
 	d := new(digest)
-	subject, reply := message.BaseSubject(h.Text("Subject"))
-	d.subject, d.reply = fold(subject), reply
+	// Folded first: then the wide colon behind a Chinese "Re" is a colon.
+	d.subject, d.reply = message.BaseSubject(fold(h.Text("Subject")))
 	d.from, d.fromShown = firstAddress(h, "From")
 	d.to, d.toShown = firstAddress(h, "To")
 	d.cc, _ = firstAddress(h, "Cc")

@@ -39,6 +39,8 @@ type command struct {
 	statusValues []string       // with their values, for its next response
 	tail         []byte         // responses to send before the tagged one, if that is OK
 	fault        *imap.Error    // what is wrong with a search key that only this package knows
+	arrange      *arrangement   // of SORT and THREAD; nil: SEARCH
+	extended     bool           // SORT RETURN
 }
 
 // lineTranslator rewrites one line of a command.

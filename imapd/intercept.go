@@ -60,6 +60,9 @@ func (c *conn) command() error {
 	if !fits {
 		return c.answer("NO [TOOBIG] literals are limited to 4096 bytes")
 	}
+	if isArranged(name) {
+		return c.arrangedCommand(line, args)
+	}
 	if takesMailbox(name) {
 		return c.mailboxCommand(args)
 	}

@@ -33,6 +33,9 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	if o.ReturnSave {
 		s.save(snap, found, o)
 	}
+	if s.conn.cmd.arrange != nil {
+		return s.searchArranged(ctx, kind, snap, found, o)
+	}
 	return searchData(kind, snap, found, o), nil
 }
 

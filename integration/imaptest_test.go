@@ -14,11 +14,6 @@ var differences = map[string]string{}
 
 // lacking are the capabilities that are not offered, so that scripts for them do not apply.
 var lacking = map[string]string{
-	"SORT":                  "mail programs sort by themselves; sorting on the server is not offered",
-	"SORT=DISPLAY":          "as SORT",
-	"ESORT":                 "as SORT",
-	"THREAD=ORDEREDSUBJECT": "mail programs thread by themselves; threading on the server is not offered",
-	"THREAD=REFERENCES":     "as THREAD=ORDEREDSUBJECT",
 	"CONTEXT=SEARCH":        "live search results (RFC 5267) that no mail program asks for",
 	"CONTEXT=SORT":          "as CONTEXT=SEARCH",
 }

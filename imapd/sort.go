@@ -1,0 +1,118 @@
+package imapd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mailkeep/archive"
+)
+
+// maxSortKeys bounds the criteria of one SORT.
+const maxSortKeys = 32
+
+// arranged is a message with what it is sorted and threaded by.
+type arranged struct {
+	index   int // in the snapshot
+	uid     archive.UID
+	arrival int64 // Unix seconds
+	size    int64
+	sent    int64 // the Date field, or the arrival when there is none (RFC 5256 section 2.2)
+	*digest
+}
+
+// sortKey is one criterion of SORT.
+type sortKey struct {
+	compare func(a, b *arranged) int
+	reverse bool
+}
+
+// sortOrders are the criteria of SORT (RFC 5256 section 3, RFC 5957).
+var sortOrders = map[string]func(a, b *arranged) int{
+	"ARRIVAL":     func(a, b *arranged) int { return cmp.Compare(a.arrival, b.arrival) },
+	"CC":          func(a, b *arranged) int { return strings.Compare(a.cc, b.cc) },
+	"DATE":        compareSent,
+	"FROM":        func(a, b *arranged) int { return strings.Compare(a.from, b.from) },
+	"SIZE":        func(a, b *arranged) int { return cmp.Compare(a.size, b.size) },
+	"SUBJECT":     func(a, b *arranged) int { return strings.Compare(a.subject, b.subject) },
+	"TO":          func(a, b *arranged) int { return strings.Compare(a.to, b.to) },
+	"DISPLAYFROM": func(a, b *arranged) int { return strings.Compare(a.fromShown, b.fromShown) },
+	"DISPLAYTO":   func(a, b *arranged) int { return strings.Compare(a.toShown, b.toShown) },
+}
+
+func compareSent(a, b *arranged) int { return cmp.Compare(a.sent, b.sent) }
+
+// sortMessages sorts messages; where the keys are equal, by their order in the mailbox.
+func sortMessages(list []*arranged, keys []sortKey) {
+	slices.SortFunc(list, func(a, b *arranged) int {
+		for _, k := range keys {
+			if d := k.compare(a, b); d != 0 {
+				if k.reverse {
+					return -d
+				}
+				return d
+			}
+		}
+		return cmp.Compare(a.index, b.index)
+	})
+}
+
+// noDigest is that of a message which cannot be read.
+var noDigest digest
+
+// arrange returns what the messages at some indexes are sorted and threaded by.
+func (s *session) arrange(ctx context.Context, snap *snapshot, found []int) ([]*arranged, error) {
+	all := make([]arranged, len(found))
+	list := make([]*arranged, len(found))
+	var head []byte
+	damaged := 0
+	for k, i := range found {
+		if k%64 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		e := &snap.entries[i]
+		src := source{bodies: &s.srv.bodies, entry: e, head: head}
+		d, err := src.digest()
+		src.close()
+		head = src.head
+		switch {
+		case errors.Is(err, errDamaged), errors.Is(err, archive.ErrNotFound):
+			if damaged++; damaged <= maxTold {
+				s.srv.log.Error("imap: message cannot be sorted", "uid", e.UID, "error", err)
+			}
+			d = &noDigest
+		case err != nil:
+			return nil, err
+		}
+		m := arranged{index: i, uid: e.UID, arrival: e.Date.Unix(), size: e.Size, sent: e.Date.Unix(), digest: d}
+		if d.dated {
+			m.sent = d.sent
+		}
+		all[k] = m
+		list[k] = &all[k]
+	}
+	return list, nil
+}
+
+func appendNumber(dst []byte, n uint32) []byte { return strconv.AppendUint(dst, uint64(n), 10) }
+
+// appendRuns appends numbers as a set that keeps their order: only what ascends one by one becomes a range.
+func appendRuns(dst []byte, numbers []uint32) []byte {
+	for i := 0; i < len(numbers); {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		first, last := numbers[i], numbers[i]
+		for i++; i < len(numbers) && numbers[i] == last+1; i++ {
+			last++
+		}
+		dst = appendNumber(dst, first)
+		if last > first {
+			dst = appendNumber(append(dst, ':'), last)
+		}
+	}
+	return dst
+}
