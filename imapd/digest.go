@@ -72,18 +72,28 @@ func (d *digest) cost() int {
 	return 256 + len(d.subject) + len(d.from) + len(d.to) + len(d.cc) + len(d.fromShown) + len(d.toShown) + 8*len(d.refs)
 }
 
-// digest returns the digest of a message, from its header when it is not known.
-func (s *source) digest() (*digest, error) {
+// digestFields are the header fields that a digest is made of.
+var digestFields, _ = message.NewFieldSet([]string{"From", "To", "Cc", "Subject", "Date", "Message-ID", "References", "In-Reply-To"})
+
+// digest returns the digest of a message, from its summary or else from its header when it is not known. cursor may be nil.
+func (s *source) digest(cursor *archive.Summaries) (*digest, error) {
 	if d := s.bodies.digests.get(s.row.ref); d != nil {
 		return d, nil
 	}
-	n, err := s.headerSize()
-	if err != nil {
-		return nil, err
+	if cursor == nil {
+		cursor = s.bodies.reader.Summaries()
+		defer cursor.Close()
 	}
-	header, err := s.bytes(0, n)
-	if err != nil {
-		return nil, err
+	summary, err := message.OpenSummary(cursor.Get(s.row.message, s.row.ref))
+	header := summary.Lines()
+	if err != nil || !summary.Has(digestFields) {
+		n, err := s.headerSize()
+		if err != nil {
+			return nil, err
+		}
+		if header, err = s.bytes(0, n); err != nil {
+			return nil, err
+		}
 	}
 	d := digestOf(header)
 	s.bodies.digests.put(s.row.ref, d)

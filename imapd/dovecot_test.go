@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"net"
@@ -45,6 +46,9 @@ func both(t *testing.T) (theirs, ours *client) {
 		s.record(batch)
 	}
 	if err := fill.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.w.Summarize(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := net.Dial("tcp", d.Addr)

@@ -16,12 +16,10 @@ const maxSortKeys = 32
 
 // arranged is a message with what it is sorted and threaded by.
 type arranged struct {
-	index   int // in the snapshot
-	uid     archive.UID
-	arrival int64 // Unix seconds
-	size    int64
-	sent    int64 // the Date field, or the arrival when there is none (RFC 5256 section 2.2)
+	index int // in the snapshot
+	*row
 	*digest
+	sent int64 // the Date field, or the arrival when there is none (RFC 5256 section 2.2); Unix seconds
 }
 
 // sortKey is one criterion of SORT.
@@ -32,7 +30,7 @@ type sortKey struct {
 
 // sortOrders are the criteria of SORT (RFC 5256 section 3, RFC 5957).
 var sortOrders = map[string]func(a, b *arranged) int{
-	"ARRIVAL":     func(a, b *arranged) int { return cmp.Compare(a.arrival, b.arrival) },
+	"ARRIVAL":     func(a, b *arranged) int { return cmp.Compare(a.date, b.date) },
 	"CC":          func(a, b *arranged) int { return strings.Compare(a.cc, b.cc) },
 	"DATE":        compareSent,
 	"FROM":        func(a, b *arranged) int { return strings.Compare(a.from, b.from) },
@@ -67,31 +65,32 @@ var noDigest digest
 func (s *session) arrange(ctx context.Context, snap *snapshot, found []int) ([]*arranged, error) {
 	all := make([]arranged, len(found))
 	list := make([]*arranged, len(found))
+	cursor := s.srv.reader.Summaries()
+	defer cursor.Close()
 	var head []byte
 	damaged := 0
 	for k, i := range found {
 		if k%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		e := &snap.entries[i]
-		src := source{bodies: &s.srv.bodies, entry: e, head: head}
-		d, err := src.digest()
+		r := snap.at(i)
+		src := source{bodies: &s.srv.bodies, snap: snap, row: r, head: head}
+		d, err := src.digest(cursor)
 		src.close()
 		head = src.head
 		switch {
 		case errors.Is(err, errDamaged), errors.Is(err, archive.ErrNotFound):
 			if damaged++; damaged <= maxTold {
-				s.srv.log.Error("imap: message cannot be sorted", "uid", e.UID, "error", err)
+				s.srv.log.Error("imap: message cannot be sorted", "uid", r.uid, "error", err)
 			}
 			d = &noDigest
 		case err != nil:
 			return nil, err
 		}
-		m := arranged{index: i, uid: e.UID, arrival: e.Date.Unix(), size: e.Size, sent: e.Date.Unix(), digest: d}
+		all[k] = arranged{index: i, row: r, sent: r.date, digest: d}
 		if d.dated {
-			m.sent = d.sent
+			all[k].sent = d.sent
 		}
-		all[k] = m
 		list[k] = &all[k]
 	}
 	return list, nil

@@ -124,7 +124,7 @@ func FuzzThread(f *testing.F) {
 			for _, ref := range data[2 : 2+min(len(data)-2, int(data[1]>>5))] {
 				d.refs = append(d.refs, messageID(ref%32)+1)
 			}
-			list = append(list, &arranged{index: len(list), sent: int64(data[3]), digest: d})
+			list = append(list, &arranged{index: len(list), row: new(row), sent: int64(data[3]), digest: d})
 			data = data[2:]
 		}
 		for name, algorithm := range threadAlgorithms {

@@ -14,8 +14,8 @@ var differences = map[string]string{}
 
 // lacking are the capabilities that are not offered, so that scripts for them do not apply.
 var lacking = map[string]string{
-	"CONTEXT=SEARCH":        "live search results (RFC 5267) that no mail program asks for",
-	"CONTEXT=SORT":          "as CONTEXT=SEARCH",
+	"CONTEXT=SEARCH": "live search results (RFC 5267) that no mail program asks for",
+	"CONTEXT=SORT":   "as CONTEXT=SEARCH",
 }
 
 // imaptest's scripts run on a Dovecot that was backed up.
