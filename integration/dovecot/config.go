@@ -97,12 +97,13 @@ func (s *Server) config(version string) string {
 	if s.opt.NoFsync {
 		fsync = "never"
 	}
+	mechanisms := strings.Join(append([]string{"plain", "login"}, s.opt.Mechanisms...), " ")
 	fmt.Fprintf(&b, `
 base_dir = %[1]s/run
 state_dir = %[1]s/state
 log_path = %[1]s/log
 listen = 127.0.0.1
-auth_mechanisms = plain login
+auth_mechanisms = %[11]s
 first_valid_uid = 1
 mail_uid = %[2]d
 mail_gid = %[3]d
@@ -127,7 +128,7 @@ service auth {
 service imap-login {
 %[8]s}
 `, s.dir, s.owner.uid, s.owner.gid, fsync, s.owner.internal, s.owner.login, s.opt.Separator, s.listeners(),
-		int(s.opt.Hibernate.Seconds()), s.hibernation())
+		int(s.opt.Hibernate.Seconds()), s.hibernation(), mechanisms)
 	if !s.owner.root {
 		b.WriteString(s.unprivileged())
 	}
@@ -189,9 +190,13 @@ func (s *Server) config23() string {
 	if s.opt.TLS {
 		tls = fmt.Sprintf("ssl = yes\nssl_cert = <%[1]s/cert.pem\nssl_key = <%[1]s/key.pem\n", s.dir)
 	}
+	oauth := ""
+	if s.opt.UserInfo != "" {
+		oauth = fmt.Sprintf("passdb {\n  driver = oauth2\n  mechanisms = %s\n  args = %s/oauth2.conf\n}\n", strings.Join(s.opt.Mechanisms, " "), s.dir)
+	}
 	return fmt.Sprintf(`protocols = imap
 disable_plaintext_auth = no
-%[2]spassdb {
+%[2]s%[3]spassdb {
   driver = passwd-file
   args = username_format=%%u %[1]s/users
 }
@@ -199,13 +204,21 @@ userdb {
   driver = passwd-file
   args = username_format=%%u %[1]s/users
 }
-`, s.dir, tls)
+`, s.dir, tls, oauth)
+}
+
+// oauth23 is the configuration of the database of access tokens.
+func (s *Server) oauth23() string {
+	return fmt.Sprintf("introspection_mode = auth\nintrospection_url = %s\nforce_introspection = yes\nusername_attribute = email\nuse_grant_password = no\n", s.opt.UserInfo)
 }
 
 func (s *Server) config24() string {
 	tls := "ssl = no\n"
 	if s.opt.TLS {
 		tls = fmt.Sprintf("ssl = yes\nssl_server_cert_file = %[1]s/cert.pem\nssl_server_key_file = %[1]s/key.pem\n", s.dir)
+	}
+	if s.opt.UserInfo != "" {
+		tls += fmt.Sprintf("oauth2 {\n  introspection_mode = auth\n  introspection_url = %s\n  force_introspection = yes\n  username_attribute = email\n}\n", s.opt.UserInfo)
 	}
 	return fmt.Sprintf(`dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0

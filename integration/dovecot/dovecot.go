@@ -49,6 +49,10 @@ type Options struct {
 	Mail string
 	// Hibernate is how long after IDLE began a connection is handed to the one process that holds all those that wait; 0: never, as Dovecot comes.
 	Hibernate time.Duration
+	// UserInfo is the page of an OAuth server that tells whose access token one is, as {"email": USER}; it is asked at every login with the token in the
+	// Authorization header. Mechanisms are those that take tokens: "xoauth2" and "oauthbearer" when empty.
+	UserInfo   string
+	Mechanisms []string
 }
 
 // Server is a running Dovecot.
@@ -126,6 +130,9 @@ func (o Options) filled() Options {
 	}
 	if o.Separator == "" {
 		o.Separator = "/"
+	}
+	if o.UserInfo != "" && o.Mechanisms == nil {
+		o.Mechanisms = []string{"xoauth2", "oauthbearer"}
 	}
 	return o
 }
@@ -217,6 +224,9 @@ func (s *Server) prepare() error {
 
 func (s *Server) configure() error {
 	if err := os.WriteFile(s.path("users"), []byte(s.users(s.version)), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.path("oauth2.conf"), []byte(s.oauth23()), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(s.path("dovecot.conf"), []byte(s.config(s.version)), 0o644)

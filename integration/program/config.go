@@ -14,6 +14,10 @@ func (k *Keeper) Configure(accounts ...Account) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[archive]\npath = %q\n", k.Archive())
 	for i, a := range accounts {
+		if a.Auth != "" {
+			fmt.Fprintf(&b, "\n[[account]]\nname = %q\nhost = %q\nuser = %q\ntls = \"none\"\n%s\n", a.Name, a.Addr, a.User, a.Auth)
+			continue
+		}
 		file := filepath.Join(k.Dir, fmt.Sprintf("password-%d", i+1))
 		if err := os.WriteFile(file, []byte(a.Password+"\n"), 0o600); err != nil {
 			return err

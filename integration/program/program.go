@@ -32,6 +32,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 // Account is one [[account]] of the configuration, reached without TLS.
 type Account struct {
 	Name, Addr, User, Password string
+	// Auth, when it is not empty, stands in the configuration instead of auth and password: further keys of the account, and tables of its own.
+	Auth string
 }
 
 // Keeper is a folder with a configuration, an archive, and the program to use them with.
