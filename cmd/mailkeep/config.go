@@ -181,7 +181,7 @@ type keys map[string]func(path string, value any)
 func (p *configParser) table(path string, value any, known keys) {
 	table, ok := value.(map[string]any)
 	if !ok {
-		p.fail(path, "%s must be a table: write [%s] on a line of its own", path, plainKey(path))
+		p.fail(path, "%s must be a table: write [%s] on a line of its own", plainKey(path), plainKey(path))
 		return
 	}
 	for _, key := range sortedKeys(table) {

@@ -16,12 +16,15 @@ func TestExampleConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join("..", "..")
-	if c.Archive != filepath.Join(dir, "MailStore") || len(c.Accounts) != 2 || len(c.Serve.Logins) != 2 {
+	if c.Archive != filepath.Join(dir, "MailStore") || len(c.Accounts) != 3 || len(c.Serve.Logins) != 2 {
 		t.Errorf("%+v", c)
 	}
 	want := Account{Name: "work", Host: "mail.example.org:143", User: "me", Auth: "password", PasswordCommand: "pass show mail/work", TLS: "starttls", Connections: 3}
 	if !reflect.DeepEqual(c.Accounts[1], want) {
 		t.Errorf("got  %+v\nwant %+v", c.Accounts[1], want)
+	}
+	if a := c.Accounts[2]; a.Auth != authOAuth || a.OAuth.Client.Name != "Microsoft" {
+		t.Errorf("%+v", a)
 	}
 }
 
@@ -32,7 +35,8 @@ func TestExampleNamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"path", "name", "host", "user", "auth", "password_command", "password_file", "tls", "tls_ca", "exclude", "connections",
-		"imap", "imaps", "web", "names", "tls_cert", "tls_key", "tls_self_signed", "password_hash", "account"} {
+		"imap", "imaps", "web", "names", "tls_cert", "tls_key", "tls_self_signed", "password_hash", "account",
+		"token_file", "token_command", "provider", "client_id", "client_secret", "auth_url", "token_url", "scopes", "redirect_url"} {
 		if !strings.Contains(string(text), "\n"+key+" = ") && !strings.Contains(string(text), "\n# "+key+" = ") {
 			t.Errorf("config.example.toml does not show %s", key)
 		}

@@ -1,0 +1,38 @@
+package backup_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"mailkeep/backup"
+	"mailkeep/integration/gmailsim"
+)
+
+// TestSessionsThatExpire: a session whose time is over is replaced between two commands, without a word and without fetching anything twice.
+func TestSessionsThatExpire(t *testing.T) {
+	for name, life := range map[string]time.Duration{"at once": -time.Second, "soon": 20 * time.Millisecond, "later": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, gmailsim.Options{MaxConns: -1})
+			r.must(r.srv.Load(gmailsim.Sample(400, 3)))
+			dialled := make(chan bool, 10_000)
+			r.o.Dial = func(ctx context.Context) (*backup.Session, error) {
+				dialled <- true
+				s, err := r.dial(ctx)
+				if err == nil {
+					s.Expires = time.Now().Add(life).Round(0)
+				}
+				return s, err
+			}
+			sum := r.run()
+			if sum.WarningCount > 0 {
+				t.Errorf("warnings %+v", sum)
+			}
+			if n := len(dialled); (n > 3) != (life < time.Hour) {
+				t.Errorf("%d connections", n)
+			}
+			r.same("/")
+			r.onceEach()
+		})
+	}
+}
