@@ -14,8 +14,9 @@ import (
 const (
 	dictSize   = 16 << 10
 	dictHeader = crcSize + 8
-	dictEvery  = 16384   // messages for which one is used
-	dictLeast  = 200     // messages to derive at a time, to make one of them
+	dictEvery  = 1000    // messages for which one is used: the next are of another time, or another mailbox
+	dictLeast  = 250     // messages to derive at a time, to make one of them
+	dictsKept  = 256     // in memory
 	dictSample = 3 << 10 // of one summary: what mail programs list stands at the beginning
 	maxDicts   = 1<<16 - 1
 )
@@ -85,6 +86,9 @@ func (f *summaryFiles) dictionary(number int) *dictionary {
 	d := f.dicts[number]
 	if d == nil {
 		if d = readDictionary(f.file(wordsFile), number); d != nil {
+			if len(f.dicts) >= dictsKept {
+				clear(f.dicts)
+			}
 			f.dicts[number] = d
 		}
 	}
