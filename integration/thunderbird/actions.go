@@ -1,8 +1,8 @@
 package thunderbird
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 )
 
 // Folder is a folder of an account as Thunderbird shows it.
@@ -165,10 +165,11 @@ func (tb *Thunderbird) Alerts() []Alert {
 	return out
 }
 
-// Download stores every message of a folder in the profile.
-func (tb *Thunderbird) Download(user, folder string) {
+// Download waits until every message of a folder is stored in the profile. Thunderbird does that by itself for most folders, unless a preference says otherwise;
+// with now it is told to.
+func (tb *Thunderbird) Download(user, folder string, now bool) {
 	tb.t.Helper()
-	tb.call(nil, "download", user, folder)
+	tb.call(nil, "download", user, folder, now)
 }
 
 // Offline makes Thunderbird work without connections, or with them again.
@@ -177,18 +178,31 @@ func (tb *Thunderbird) Offline(on bool) {
 	tb.call(nil, "offline", on)
 }
 
-// Sums gives the SHA-256 of each of a folder's messages that can be read without a connection, by UID.
-func (tb *Thunderbird) Sums(user, folder string) map[int][32]byte {
+// Stored gives a message as it is stored in the profile.
+func (tb *Thunderbird) Stored(user, folder string, uid int) []byte {
+	tb.t.Helper()
+	var encoded string
+	tb.call(&encoded, "stored", user, folder, uid)
+	return tb.decode(encoded)
+}
+
+// Sums gives the SHA-256 of each of a folder's messages that is stored in the profile, by UID.
+func (tb *Thunderbird) Sums(user, folder string) map[int][sha256.Size]byte {
 	tb.t.Helper()
 	var encoded map[int]string
 	tb.call(&encoded, "sums", user, folder)
-	out := make(map[int][32]byte, len(encoded))
+	out := make(map[int][sha256.Size]byte, len(encoded))
 	for uid, s := range encoded {
-		raw, err := base64.StdEncoding.DecodeString(s)
-		if err != nil || len(raw) != 32 {
-			tb.t.Fatal(fmt.Errorf("sum of message %d: %q", uid, s))
-		}
-		out[uid] = [32]byte(raw)
+		out[uid] = [sha256.Size]byte(tb.decode(s))
 	}
 	return out
+}
+
+func (tb *Thunderbird) decode(s string) []byte {
+	tb.t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		tb.t.Fatal(err)
+	}
+	return raw
 }

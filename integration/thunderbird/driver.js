@@ -61,19 +61,6 @@ MailServices.mailSession.addUserFeedbackListener({
   onCertError() {},
 });
 
-// finished runs something that takes an nsIUrlListener, and waits for its end.
-function finished(start) {
-  return new Promise(resolve =>
-    start({
-      QueryInterface: ChromeUtils.generateQI(["nsIUrlListener"]),
-      OnStartRunningUrl() {},
-      OnStopRunningUrl(url, status) {
-        resolve(status);
-      },
-    })
-  );
-}
-
 async function show(folder) {
   const p = pane();
   if (p.gFolder?.URI != folder.URI) {
@@ -81,6 +68,9 @@ async function show(folder) {
   }
   await until(`show ${folder.URI}`, () => p.gFolder?.URI == folder.URI && p.gDBView?.rowCount >= 0);
 }
+
+// ownLines are what Thunderbird's store puts in front of a message.
+const ownLines = /^X-Mozilla-Status: .*\nX-Mozilla-Status2: .*\n(X-Mozilla-Keys: .*\n)?/;
 
 // stored gives the bytes of a message as a string, or null when it is not in the profile.
 function stored(uri) {
@@ -94,7 +84,7 @@ function stored(uri) {
         input.setInputStream(stream);
         parts.push(input.readBytes(count));
       },
-      onStopRequest: (request, status) => resolve(Components.isSuccessCode(status) ? parts.join("") : null),
+      onStopRequest: (request, status) => resolve(Components.isSuccessCode(status) ? parts.join("").replace(ownLines, "") : null),
     };
     MailServices.messageServiceFromURI(uri).streamMessage(uri, listener, null, null, false, "", true);
   });
@@ -334,10 +324,17 @@ window_.mailkeepTest = {
     return alerts.splice(0);
   },
 
-  // download fetches every message of a folder for use without a connection.
-  async download(user, name) {
+  // download waits until every message of a folder is in the profile. Thunderbird fetches them by itself, unless now says that it shall be told to, as by
+  // "download now" in the folder's properties.
+  async download(user, name, now) {
     const folder = find(user, name);
-    await finished(listener => folder.downloadAllForOffline(listener, window_.msgWindow));
+    const missing = () => messages(folder).filter(h => !folder.hasMsgOffline(h.messageKey)).map(h => h.messageKey);
+    if (now && missing().length) {
+      folder.downloadAllForOffline(null, window_.msgWindow);
+    }
+    await until(`all messages of ${name}`, () => !missing().length, 120).catch(error => {
+      throw new Error(`${error.message}: ${missing()}`);
+    });
   },
 
   // offline cuts the connections, or takes them up again.
@@ -345,14 +342,20 @@ window_.mailkeepTest = {
     Services.io.offline = on;
   },
 
-  // sums gives the SHA-256 of every message that is stored in the profile, by UID. The lines that Thunderbird's own store puts in front do not count.
+  // stored gives the bytes of a message that is in the profile, in base64.
+  async stored(user, name, uid) {
+    const folder = find(user, name);
+    return btoa(await stored(folder.getUriForMsg(message(folder, uid))));
+  },
+
+  // sums gives the SHA-256 of every message that is in the profile, by UID.
   async sums(user, name) {
     const folder = find(user, name);
     const out = {};
     for (const header of messages(folder)) {
       const text = await stored(folder.getUriForMsg(header));
       if (text !== null) {
-        const bytes = Uint8Array.from(text.replace(/^X-Mozilla-Status: .*\nX-Mozilla-Status2: .*\n(X-Mozilla-Keys: .*\n)?/, ""), c => c.charCodeAt(0));
+        const bytes = Uint8Array.from(text, c => c.charCodeAt(0));
         const hash = Cc["@mozilla.org/security/hash;1"].createInstance(Ci.nsICryptoHash);
         hash.init(Ci.nsICryptoHash.SHA256);
         hash.update(bytes, bytes.length);
