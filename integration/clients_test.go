@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,14 @@ func testImaplib(t *testing.T, l login, mailbox string, want []mail, boxes int, 
 	}
 }
 
+// muttSettings make neomutt do what keys say, without questions.
+var muttSettings = []string{
+	"set ssl_starttls=no", "set ssl_force_tls=no", "set pipe_decode=no", "set pipe_split=no", "set pipe_sep=''", "set wait_key=no",
+	"set quit=yes", "set delete=no", "set move=no", "set confirmappend=no", "set sort=mailbox-order", "set imap_peek=yes",
+	"set imap_check_subscribed=no", "set pager=builtin", "set sleep_time=0", "set beep=no", "set abort_key=^G",
+	"set weed=yes", "set mail_check=600", "set timeout=600", "set imap_list_subscribed=no",
+}
+
 // testNeomutt opens a mailbox in neomutt on a terminal, reads the first message, writes all messages out, limits the view by a search
 // that the server makes, goes to another mailbox through the list of them, and writes that out; then it tries to delete.
 func testNeomutt(t *testing.T, l login, all account, mailbox, other, word string, hits []int) {
@@ -144,13 +153,8 @@ func testNeomutt(t *testing.T, l login, all account, mailbox, other, word string
 	script := need.Program(t, "script", "bsdutils")
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	rc := strings.Join([]string{
-		"set imap_user=" + l.user, "set imap_pass=" + l.password, "set folder=imap://" + l.addr + "/", "set header_cache=",
-		"set ssl_starttls=no", "set ssl_force_tls=no", "set pipe_decode=no", "set pipe_split=no", "set pipe_sep=''", "set wait_key=no",
-		"set quit=yes", "set delete=no", "set move=no", "set confirmappend=no", "set sort=mailbox-order", "set imap_peek=yes",
-		"set imap_check_subscribed=no", "set pager=builtin", "set tmpdir=" + dir, "set sleep_time=0", "set beep=no", "set abort_key=^G",
-		"set weed=yes", "set mail_check=600", "set timeout=600", "set imap_list_subscribed=no",
-	}, "\n")
+	rc := strings.Join(append(slices.Clone(muttSettings),
+		"set imap_user="+l.user, "set imap_pass="+l.password, "set folder=imap://"+l.addr+"/", "set header_cache=", "set tmpdir="+dir), "\n")
 	if err := os.WriteFile(file("rc"), []byte(rc+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
