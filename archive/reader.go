@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -88,6 +89,25 @@ func (r *Reader) ReadMessage(ref Ref) ([]byte, error) {
 		return nil, fmt.Errorf("read message %s: %w", ref, err)
 	}
 	return b, nil
+}
+
+// AppendMessage appends a message to dst, whose file is expected to have size bytes. It is the cheapest way to read a message that is not large. When more or less than size bytes
+// were appended the file is not what was recorded; never more than one more are. Errors are those of OpenMessage, and leave dst as it was.
+func (r *Reader) AppendMessage(dst []byte, ref Ref, size int64) ([]byte, error) {
+	out, err := readFile(dst, messagePath(r.dir, ref), int(size))
+	if errors.Is(err, fs.ErrNotExist) {
+		return dst, fmt.Errorf("read message %s: %w", ref, ErrNotFound)
+	}
+	if err != nil {
+		return dst, fmt.Errorf("read message %s: %w", ref, err)
+	}
+	return out, nil
+}
+
+// grow returns dst with room for n more bytes, and that room.
+func grow(dst []byte, n int) (grown, room []byte) {
+	grown = slices.Grow(dst, n)
+	return grown, grown[len(grown) : len(grown)+n]
 }
 
 // Accounts returns all accounts by id, that is in the order in which they were first backed up.

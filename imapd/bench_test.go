@@ -3,6 +3,7 @@ package imapd
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -28,6 +29,9 @@ func benchServer(b *testing.B) (addr string, total int64) {
 			batch.Copies = append(batch.Copies, s.copyOf(body, "INBOX", `\Seen`))
 		}
 		s.record(batch)
+	}
+	if _, err := s.w.Summarize(context.Background(), nil); err != nil {
+		b.Fatal(err)
 	}
 	return serve(b, s.w.Reader, testOptions()), total
 }

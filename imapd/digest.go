@@ -72,32 +72,33 @@ func (d *digest) cost() int {
 	return 256 + len(d.subject) + len(d.from) + len(d.to) + len(d.cc) + len(d.fromShown) + len(d.toShown) + 8*len(d.refs)
 }
 
-// digestFields are the header fields that a digest is made of.
-var digestFields, _ = message.NewFieldSet([]string{"From", "To", "Cc", "Subject", "Date", "Message-ID", "References", "In-Reply-To"})
-
-// digest returns the digest of a message, from its summary or else from its header when it is not known. cursor may be nil.
-func (s *source) digest(cursor *archive.Summaries) (*digest, error) {
+// digest returns the digest of a message, from its summary or else from its header when it is not known.
+func (s *source) digest() (*digest, error) {
 	if d := s.bodies.digests.get(s.row.ref); d != nil {
 		return d, nil
 	}
-	if cursor == nil {
-		cursor = s.bodies.reader.Summaries()
-		defer cursor.Close()
-	}
-	summary, err := message.OpenSummary(cursor.Get(s.row.message, s.row.ref))
-	header := summary.Lines()
-	if err != nil || !summary.Has(digestFields) {
-		n, err := s.headerSize()
-		if err != nil {
-			return nil, err
-		}
-		if header, err = s.bytes(0, n); err != nil {
-			return nil, err
-		}
+	header, err := s.digestHeader()
+	if err != nil {
+		return nil, err
 	}
 	d := digestOf(header)
 	s.bodies.digests.put(s.row.ref, d)
 	return d, nil
+}
+
+// digestFields are the header fields that digestOf looks at.
+var digestFields, _ = message.NewFieldSet([]string{"Subject", "From", "To", "Cc", "Date", "Message-ID", "References", "In-Reply-To"})
+
+// digestHeader returns what digestOf needs of the header: from the summary where there is one.
+func (s *source) digestHeader() (message.Header, error) {
+	if sum := s.summary(); sum != nil && sum.Has(digestFields) {
+		return sum.Lines(), nil
+	}
+	n, err := s.headerSize()
+	if err != nil {
+		return nil, err
+	}
+	return s.bytes(0, n)
 }
 
 // digestText bounds each string of a digest. What differs only behind that counts as equal.

@@ -26,17 +26,20 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	if err != nil {
 		return err
 	}
-	f := &fetcher{s: s, snap: snap, options: o, items: &s.conn.cmd.fetch}
-	f.spans = spans
+	f := s.newFetcher(snap, spans, o)
 	_, f.byUID = set.(imap.UIDSet)
+	defer f.close()
 	for _, sp := range spans {
-		for i := sp.from; i < sp.to; i++ {
-			if err := f.message(i); err != nil {
+		for i, r := range snap.rows(sp.from, sp.to) {
+			if err := f.message(i, r); err != nil {
 				return err
 			}
 		}
 	}
-	if err := s.conn.send(f.out); err != nil {
+	if err := f.flush(); err != nil {
+		return err
+	}
+	if err := f.blocks.wait(); err != nil {
 		return err
 	}
 	if f.unread > maxTold {
@@ -50,18 +53,22 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 
 // fetcher answers one FETCH command.
 type fetcher struct {
-	s       *session
-	snap    *snapshot
-	options *imap.FetchOptions
-	items   *fetchItems
-	byUID   bool
-	spans   []span       // what is asked for
-	labels  *labelWriter // nil until needed
+	s        *session
+	snap     *snapshot
+	options  *imap.FetchOptions
+	items    *fetchItems
+	sections []sectionPlan // of options.BodySection
+	rowOnly  bool          // nothing is asked for but what the row tells
+	byUID    bool
+	spans    []span       // what is asked for
+	labels   *labelWriter // nil until needed
 
-	out    []byte      // responses not handed to the connection yet
-	pieces []piece     // what has to go between the bytes of out
-	head   []byte      // buffer for the beginning of messages
-	failed *imap.Error // what to say of messages left out
+	src       source // the message that is looked at
+	summaries summaries
+	blocks    outflow
+	out       []byte      // responses not handed to the connection yet
+	pieces    []piece     // what has to go between the bytes of out
+	failed    *imap.Error // what to say of messages left out
 
 	data   int   // bytes of pieces that are in memory
 	begun  bool  // a part of the current response has been sent
@@ -70,6 +77,28 @@ type fetcher struct {
 	unread int       // messages left out that were not taken out of the archive
 	looked time.Time // when now was read
 	now    *snapshot // the mailbox as it is in the archive; nil until a message is missing
+}
+
+func (s *session) newFetcher(snap *snapshot, spans []span, o *imap.FetchOptions) *fetcher {
+	f := &fetcher{s: s, snap: snap, spans: spans, options: o, items: &s.conn.cmd.fetch}
+	f.summaries.bodies = &s.srv.bodies
+	f.src = source{bodies: &s.srv.bodies, summaries: &f.summaries, snap: snap}
+	f.blocks.conn = s.conn
+	f.out = f.blocks.buffer()
+	f.rowOnly = !o.Envelope && o.BodyStructure == nil && len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize)+len(f.items.extra) == 0
+	for k, b := range o.BodySection {
+		f.sections = append(f.sections, planSection(b, f.items.obsolete(k)))
+	}
+	return f
+}
+
+// close releases what the fetcher holds. It waits for what has been handed out.
+func (f *fetcher) close() {
+	f.src.close()
+	f.summaries.close()
+	f.blocks.wait()
+	f.blocks.release(f.out)
+	f.out = nil
 }
 
 // maxHeld is how much of a response is put together in memory before it is sent: a client may ask for a large part a thousand times in one command.
@@ -87,18 +116,20 @@ type piece struct {
 }
 
 // message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error.
-func (f *fetcher) message(i int) error {
-	r := f.snap.at(i)
-	start := len(f.out)
+func (f *fetcher) message(i int, r *row) error {
 	if r.ref.IsZero() {
 		f.missing(r, archive.ErrNotFound)
 		return nil
 	}
-	src := source{bodies: &f.s.srv.bodies, snap: f.snap, row: r, head: f.head}
-	defer src.close()
+	start := len(f.out)
 	f.begun = false
-	err := f.response(i, r, &src)
-	f.head = src.head
+	var err error
+	if f.rowOnly {
+		f.out = f.appendEnd(f.appendRow(f.out, i, r))
+	} else {
+		f.src.next(r)
+		err = f.response(i, r, &f.src)
+	}
 	if f.broken != nil {
 		return f.broken
 	}
@@ -107,14 +138,23 @@ func (f *fetcher) message(i int) error {
 		f.missing(r, err)
 		return nil
 	}
-	if len(f.pieces) == 0 && len(f.out) < outputBuffer/2 {
+	if len(f.pieces) == 0 && len(f.out) < outputBuffer {
 		return nil
 	}
 	return f.flush()
 }
 
-// flush hands out to the connection.
+// flush hands out to the connection. Blocks of responses are sent while the next are put together; what has pieces, whose files and buffers are used again for the next
+// message, is sent at once.
 func (f *fetcher) flush() error {
+	if len(f.pieces) == 0 && len(f.out) >= outputBuffer {
+		var err error
+		f.out, err = f.blocks.put(f.out)
+		return err
+	}
+	if err := f.blocks.wait(); err != nil {
+		return err
+	}
 	done := 0
 	for _, p := range f.pieces {
 		if err := f.s.conn.send(f.out[done:p.at]); err != nil {
@@ -200,11 +240,10 @@ func (s *session) current() *snapshot {
 	return s.box.snap
 }
 
-// response appends the response for one message to out and pieces.
-func (f *fetcher) response(i int, r *row, src *source) error {
+// appendRow appends the beginning of the response for one message with what the row tells of it, each item with a blank behind it.
+func (f *fetcher) appendRow(dst []byte, i int, r *row) []byte {
 	o := f.options
-	dst := appendFetchStart(f.out, i)
-	bare := len(dst)
+	dst = appendFetchStart(dst, i)
 	if o.UID {
 		dst = append(appendUID(dst, r.uid), ' ')
 	}
@@ -212,13 +251,28 @@ func (f *fetcher) response(i int, r *row, src *source) error {
 		dst = append(append(dst, f.snap.flagsOf(r).item...), ' ')
 	}
 	if o.InternalDate {
-		dst = r.internalDate().AppendFormat(append(dst, `INTERNALDATE "`...), "_2-Jan-2006 15:04:05 -0700")
-		dst = append(dst, `" `...)
+		dst = append(dst, `INTERNALDATE "`...)
+		dst = append(appendDateTime(dst, r.date, int(r.zone)), `" `...)
 	}
 	if f.items.size {
-		dst = strconv.AppendInt(append(dst, "RFC822.SIZE "...), r.size, 10)
-		dst = append(dst, ' ')
+		dst = append(dst, "RFC822.SIZE "...)
+		dst = append(strconv.AppendInt(dst, r.size, 10), ' ')
 	}
+	return dst
+}
+
+// appendEnd ends a response that has at least one item, or of which a part has been sent.
+func (f *fetcher) appendEnd(dst []byte) []byte {
+	if f.begun || dst[len(dst)-1] == ' ' {
+		dst = dst[:len(dst)-1] // the last blank
+	}
+	return append(dst, ")\r\n"...)
+}
+
+// response appends the response for one message to out and pieces.
+func (f *fetcher) response(i int, r *row, src *source) error {
+	o := f.options
+	dst := f.appendRow(f.out, i, r)
 	dst, err := f.appendExtra(dst, src)
 	if err != nil {
 		return err
@@ -240,14 +294,11 @@ func (f *fetcher) response(i int, r *row, src *source) error {
 		}
 	}
 	for k, b := range o.BodySection {
-		if err = f.item(r, func() error { return f.section(src, b, f.items.obsolete(k)) }); err != nil {
+		if err = f.item(r, func() error { return f.section(src, b, &f.sections[k]) }); err != nil {
 			return err
 		}
 	}
-	if f.begun || len(f.out) > bare {
-		f.out = f.out[:len(f.out)-1] // the last blank
-	}
-	f.out = append(f.out, ")\r\n"...)
+	f.out = f.appendEnd(f.out)
 	return nil
 }
 
@@ -263,21 +314,25 @@ func (f *fetcher) appendStructure(dst []byte, src *source) ([]byte, error) {
 	if f.options.BodyStructure == nil {
 		return dst, nil
 	}
-	st, err := src.structure()
-	if err != nil {
-		return dst, err
-	}
 	if f.items.plain {
-		dst = append(append(append(dst, "BODY "...), st.body...), ' ')
+		body, err := src.body(false)
+		if err != nil {
+			return dst, err
+		}
+		dst = append(append(append(dst, "BODY "...), body...), ' ')
 	}
 	if f.items.structure {
-		dst = append(append(append(dst, "BODYSTRUCTURE "...), st.bodyStructure...), ' ')
+		body, err := src.body(true)
+		if err != nil {
+			return dst, err
+		}
+		dst = append(append(append(dst, "BODYSTRUCTURE "...), body...), ' ')
 	}
 	return dst, nil
 }
 
 func appendFetchStart(dst []byte, index int) []byte {
-	dst = strconv.AppendInt(append(dst, "* "...), int64(index+1), 10)
+	dst = strconv.AppendUint(append(dst, "* "...), uint64(index+1), 10)
 	return append(dst, " FETCH ("...)
 }
 

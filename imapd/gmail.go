@@ -46,11 +46,11 @@ func knownThread(src *source, gmail bool) (id uint64, ok bool) {
 }
 
 // threadID is the X-GM-THRID of a message: the source's, or else one that all messages have in common whose oldest reference is the same.
-func threadID(src *source, gmail bool, cursor *archive.Summaries) (uint64, error) {
+func threadID(src *source, gmail bool) (uint64, error) {
 	if id, ok := knownThread(src, gmail); ok {
 		return id, nil
 	}
-	d, err := src.digest(cursor)
+	d, err := src.digest()
 	switch {
 	case err != nil:
 		return 0, err
@@ -67,7 +67,7 @@ func (f *fetcher) gmailMessageID(dst []byte, src *source) ([]byte, error) {
 }
 
 func (f *fetcher) gmailThreadID(dst []byte, src *source) ([]byte, error) {
-	id, err := threadID(src, f.s.gmail, nil)
+	id, err := threadID(src, f.s.gmail)
 	return strconv.AppendUint(dst, id, 10), err
 }
 
@@ -241,7 +241,7 @@ func (m *candidate) threadID(gmail bool, want uint64) uint64 {
 	if want&^(derivedID-1) != derivedID {
 		return 0
 	}
-	id, err := threadID(&m.src, gmail, nil)
+	id, err := threadID(&m.src, gmail)
 	if err != nil {
 		m.err = err
 	}

@@ -27,7 +27,7 @@ func (f *fetcher) emailID(dst []byte, src *source) ([]byte, error) {
 }
 
 func (f *fetcher) threadID(dst []byte, src *source) ([]byte, error) {
-	id, err := threadID(src, f.s.gmail, nil)
+	id, err := threadID(src, f.s.gmail)
 	return append(append(append(dst, '('), threadName(id)...), ')'), err
 }
 

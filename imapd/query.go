@@ -26,15 +26,12 @@ type query struct {
 
 	sentSince  time.Time
 	sentBefore time.Time
-	fields     []fieldQuery
+	fields     []*message.FieldSearch
 	body       []string
 	text       []string
 
 	cost int // 0 for what the row answers, 1 for what the header answers, 2 for what needs the whole message
 }
-
-// fieldQuery asks for a header field that contains value, or for any when value is "".
-type fieldQuery struct{ name, value string }
 
 // candidate is a message under consideration. What had to be read of it is kept.
 type candidate struct {
@@ -45,7 +42,7 @@ type candidate struct {
 
 	header   message.Header // nil until needed
 	sentRead bool
-	sent     time.Time // date of the Date field; zero when there is none
+	sent     time.Time // day of the Date field; zero when there is none
 	lines    []string  // folded, of the header; nil until needed
 	hasLines bool
 	texts    []string // folded, of the body; nil until needed
@@ -78,7 +75,7 @@ func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
 		if s.compileExtra(q, h.Key, h.Value) {
 			continue
 		}
-		q.fields = append(q.fields, fieldQuery{h.Key, message.Fold(h.Value)})
+		q.fields = append(q.fields, message.NewFieldSearch(h.Key, h.Value))
 	}
 	for i := range c.Not {
 		q.not = append(q.not, s.compile(snap, &c.Not[i]))
@@ -198,54 +195,28 @@ func (q *query) matchesHeader(m *candidate) bool {
 	if len(q.fields) == 0 && q.sentSince.IsZero() && q.sentBefore.IsZero() {
 		return true
 	}
-	header := m.readHeader()
-	if m.err != nil {
-		return false
-	}
 	if !q.sentSince.IsZero() || !q.sentBefore.IsZero() {
-		if m.readSent(); m.sent.IsZero() || !between(m.sent, q.sentSince, q.sentBefore) {
+		if day, ok := m.sentDay(); !ok || !between(day, q.sentSince, q.sentBefore) {
 			return false
 		}
 	}
 	for _, want := range q.fields {
-		if !want.in(header) {
+		if !m.hasField(want) {
 			return false
 		}
 	}
 	return true
 }
 
-func (f *fieldQuery) in(header message.Header) bool {
-	for field := range header.Fields() {
-		if field.Value == nil || !field.Is(f.name) {
-			continue
-		}
-		if f.value == "" || strings.Contains(message.Fold(field.Text()), f.value) {
-			return true
-		}
-		if isAddressField(f.name) && strings.Contains(message.Fold(addressText(field)), f.value) {
-			return true
+// hasField reports whether the header has a field, by the message's summary where that can tell.
+func (m *candidate) hasField(want *message.FieldSearch) bool {
+	if sum := m.src.summary(); sum != nil && m.header == nil {
+		if found, ok := want.InSummary(sum); ok {
+			return found
 		}
 	}
-	return false
-}
-
-// isAddressField reports whether a field holds addresses, which are also found as they are without comments and white space in them.
-func isAddressField(name string) bool {
-	switch strings.ToLower(name) {
-	case "from", "to", "cc", "bcc", "sender", "reply-to":
-		return true
-	}
-	return false
-}
-
-// addressText is the plain form of the addresses in a field: Name <mailbox@host>, one a line.
-func addressText(field message.Field) string {
-	var b strings.Builder
-	for _, a := range message.ParseAddresses(field.Unfolded()) {
-		b.WriteString(message.DecodeWords(a.Name) + " <" + a.Mailbox + "@" + a.Host + ">\n")
-	}
-	return b.String()
+	header := m.readHeader()
+	return m.err == nil && want.In(header)
 }
 
 // matchesBody tests BODY and TEXT.
@@ -277,14 +248,17 @@ func (m *candidate) readHeader() message.Header {
 	return m.header
 }
 
-func (m *candidate) readSent() {
-	if m.sentRead {
-		return
+// sentDay returns the date of the Date field; ok is false when there is none that can be read.
+func (m *candidate) sentDay() (day time.Time, ok bool) {
+	if !m.sentRead {
+		m.sentRead = true
+		if sum := m.src.summary(); sum != nil && sum.SentKnown() {
+			m.sent, _ = sum.SentDay()
+		} else if t, ok := message.ParseDate(m.readHeader().Get("Date")); ok {
+			m.sent = t
+		}
 	}
-	m.sentRead = true
-	if t, ok := message.ParseDate(m.header.Get("Date")); ok {
-		m.sent = t
-	}
+	return m.sent, !m.sent.IsZero() && m.err == nil
 }
 
 func (m *candidate) headerContains(want string) bool {

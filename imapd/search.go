@@ -44,6 +44,8 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, error) {
 	var found []int
 	var head []byte
+	sums := summaries{bodies: &s.srv.bodies}
+	defer sums.close()
 	damaged := 0
 	for i, r := range snap.all() {
 		if i%64 == 0 && ctx.Err() != nil {
@@ -52,7 +54,7 @@ func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, er
 		if r.ref.IsZero() {
 			continue // taken out since, the client will be told
 		}
-		m := candidate{index: i, row: r, src: source{bodies: &s.srv.bodies, snap: snap, row: r, head: head}}
+		m := candidate{index: i, row: r, src: source{bodies: &s.srv.bodies, summaries: &sums, snap: snap, row: r, head: head}}
 		match := q.matches(ctx, &m)
 		m.src.close()
 		head = m.src.head

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -10,17 +11,43 @@ import (
 	"mailkeep/message"
 )
 
-// copyLimit is the size up to which a piece of a message is copied into the response; larger ones are sent from the file.
-const copyLimit = 32 << 10
+const (
+	copyLimit  = 32 << 10  // the size up to which a piece of a message is copied into the response; larger ones are sent from the file
+	wholeLimit = 128 << 10 // the same of whole messages, which are read right into the response
+)
 
-// section appends a BODY[...] item (RFC 9051 section 6.4.5.1), or an RFC822 one when obsolete names it.
-func (f *fetcher) section(src *source, b *imap.FetchItemBodySection, obsolete string) error {
-	if obsolete != "" {
-		f.out = append(f.out, obsolete...)
-	} else {
-		f.out = appendSectionName(f.out, b)
+// sectionPlan is what is the same for a BODY[...] item in the responses of all messages.
+type sectionPlan struct {
+	name     []byte           // with the blank behind it
+	whole    bool             // BODY[] without a partial
+	fields   message.FieldSet // of BODY[HEADER.FIELDS (...)] of the message, when summaries know them all
+	inFields bool
+}
+
+// planSection prepares a BODY[...] item, or an RFC822 one when obsolete names it.
+func planSection(b *imap.FetchItemBodySection, obsolete string) sectionPlan {
+	p := sectionPlan{name: []byte(obsolete)}
+	if obsolete == "" {
+		p.name = appendSectionName(nil, b)
 	}
-	f.out = append(f.out, ' ')
+	p.name = append(p.name, ' ')
+	top := len(b.Part) == 0
+	p.whole = top && b.Specifier == "" && b.Partial == nil
+	if top && b.HeaderFields != nil && b.HeaderFieldsNot == nil {
+		p.fields, p.inFields = message.NewFieldSet(b.HeaderFields)
+	}
+	return p
+}
+
+// section appends a BODY[...] item (RFC 9051 section 6.4.5.1).
+func (f *fetcher) section(src *source, b *imap.FetchItemBodySection, p *sectionPlan) error {
+	f.out = append(f.out, p.name...)
+	switch {
+	case p.whole && src.row.size <= wholeLimit && !src.begun:
+		return f.wholeMessage(src.row)
+	case p.inFields && f.summaryFields(src, b, p):
+		return nil
+	}
 	start, end, ok, err := src.section(b.Part, string(b.Specifier))
 	if err != nil {
 		return err
@@ -46,11 +73,46 @@ func (f *fetcher) section(src *source, b *imap.FetchItemBodySection, obsolete st
 	return nil
 }
 
+// wholeMessage appends a message as a literal, read into its place.
+func (f *fetcher) wholeMessage(r *row) error {
+	f.out = appendLiteralSize(f.out, "", r.size)
+	start := len(f.out)
+	var err error
+	f.out, err = f.s.srv.reader.AppendMessage(f.out, r.ref, r.size)
+	if err == nil && int64(len(f.out)-start) != r.size {
+		err = fmt.Errorf("message %s: %w", r.ref, errDamaged)
+	}
+	f.out = append(f.out, ' ')
+	return err
+}
+
+// summaryFields appends header fields as a literal from the message's summary. It returns false when that does not have them.
+func (f *fetcher) summaryFields(src *source, b *imap.FetchItemBodySection, p *sectionPlan) bool {
+	sum := src.summary()
+	if sum == nil {
+		return false
+	}
+	n, ok := sum.FieldsLen(p.fields)
+	if !ok {
+		return false
+	}
+	if b.Partial != nil {
+		chosen, _ := sum.AppendFields(nil, p.fields)
+		from, to := partial(b.Partial, 0, int64(n))
+		f.literal("", chosen[from:to])
+		return true
+	}
+	f.out = appendLiteralSize(f.out, "", int64(n))
+	f.out, _ = sum.AppendFields(f.out, p.fields)
+	f.out = append(f.out, ' ')
+	return true
+}
+
 // fileRange appends a literal with the bytes [start,end) of the message, cut to a partial.
 func (f *fetcher) fileRange(src *source, start, end int64, p *imap.SectionPartial) error {
 	start, end = partial(p, start, end)
 	if end-start > copyLimit {
-		file, err := src.open()
+		file, err := src.stream()
 		if err != nil {
 			return err
 		}

@@ -65,19 +65,18 @@ var noDigest digest
 func (s *session) arrange(ctx context.Context, snap *snapshot, found []int) ([]*arranged, error) {
 	all := make([]arranged, len(found))
 	list := make([]*arranged, len(found))
-	cursor := s.srv.reader.Summaries()
-	defer cursor.Close()
-	var head []byte
+	sums := summaries{bodies: &s.srv.bodies}
+	defer sums.close()
+	src := source{bodies: &s.srv.bodies, summaries: &sums, snap: snap}
+	defer src.close()
 	damaged := 0
 	for k, i := range found {
 		if k%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		r := snap.at(i)
-		src := source{bodies: &s.srv.bodies, snap: snap, row: r, head: head}
-		d, err := src.digest(cursor)
-		src.close()
-		head = src.head
+		src.next(r)
+		d, err := src.digest()
 		switch {
 		case errors.Is(err, errDamaged), errors.Is(err, archive.ErrNotFound):
 			if damaged++; damaged <= maxTold {

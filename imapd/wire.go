@@ -180,6 +180,13 @@ func (c *conn) send(p []byte) error {
 	return nil
 }
 
+// failure is the error of the first write that did not succeed.
+func (c *conn) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
 // flush sends what was collected. The caller holds c.mu.
 func (c *conn) flush() error {
 	if c.failed != nil || c.out == nil {

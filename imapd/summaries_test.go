@@ -1,0 +1,72 @@
+package imapd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"mailkeep/archive"
+)
+
+// Whether a message has a summary must not show in any answer.
+func TestSummariesChangeNoAnswer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads some 60 MB of messages several times; run without -short")
+	}
+	s := newArchive(t)
+	var batch archive.Batch
+	messages := corpusMessages(t)
+	for _, m := range messages {
+		batch.Copies = append(batch.Copies, s.copyOf(string(m), "INBOX"))
+	}
+	s.record(batch)
+	addr := serve(t, s.w.Reader, testOptions())
+	plain := answers(t, addr, len(messages))
+	if n, err := s.w.Summarize(context.Background(), nil); err != nil || n == 0 {
+		t.Fatalf("%d summaries, %v", n, err)
+	}
+	for command, got := range answers(t, addr, len(messages)) {
+		if want := plain[command]; got != want {
+			at := 0
+			for at < min(len(got), len(want)) && got[at] == want[at] {
+				at++
+			}
+			t.Errorf("%s: with summaries %.200q, without %.200q", command, got[max(0, at-50):], want[max(0, at-50):])
+		}
+	}
+}
+
+func answers(t *testing.T, addr string, n int) map[string]string {
+	t.Helper()
+	c := login(t, addr)
+	c.ok("SELECT INBOX")
+	commands := []string{
+		"UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To Received)])",
+		"FETCH 1:* (BODY.PEEK[HEADER.FIELDS (Subject DATE)] BODY.PEEK[HEADER.FIELDS (From)]<3.20> BODY.PEEK[HEADER.FIELDS.NOT (Received)])",
+		"FETCH 1:* (BODY.PEEK[HEADER.FIELDS (DKIM-Signature Subject)] BODY.PEEK[HEADER.FIELDS (X-Unheard-Of To)])",
+		"FETCH 1:* (ENVELOPE INTERNALDATE)", "FETCH 1:* (BODY BODYSTRUCTURE)", "FETCH 1:* (ENVELOPE BODY)",
+		"FETCH 1:* (BODY.PEEK[HEADER] BODY.PEEK[TEXT]<0.100> RFC822.HEADER)",
+		"FETCH 1:* (BODY.PEEK[1] BODY.PEEK[1.MIME] BODY.PEEK[2]<10.50> BODY.PEEK[2.1] BODY.PEEK[2.HEADER] BODY.PEEK[1.2.HEADER.FIELDS (Subject)])",
+		"FETCH 1:* (BINARY.SIZE[1] BINARY.SIZE[2] BINARY.PEEK[1])", "FETCH 1:* BINARY.PEEK[2]<5.20>", "FETCH 1:* (X-GM-MSGID X-GM-THRID EMAILID THREADID)",
+		"FETCH 1:* BODY.PEEK[]",
+	}
+	for _, key := range []string{"SUBJECT re", "FROM a", "TO example", "CC @", "BCC x", "HEADER Message-ID \"\"", "HEADER DKIM-Signature \"\"", "HEADER X-Mailer a", "HEADER Received by",
+		"SENTSINCE 1-Jan-2005", "SENTBEFORE 1-Jan-2010", "SENTON 3-Mar-2021", "NOT SENTSINCE 1-Jan-1990", "OR SUBJECT a FROM b", "TEXT test", "BODY the", "SUBJECT e TEXT a"} {
+		commands = append(commands, "SEARCH CHARSET UTF-8 "+key)
+	}
+	found := make(map[string]string)
+	for _, command := range commands {
+		untagged, tagged := c.do(command)
+		if strings.HasPrefix(tagged, "BAD") {
+			t.Fatalf("%s: %s", command, tagged)
+		}
+		found[command] = untagged + tagged
+	}
+	for i := range n {
+		command := fmt.Sprintf("FETCH %d (BODY.PEEK[HEADER] ENVELOPE BODYSTRUCTURE BODY.PEEK[] BODY.PEEK[1])", i+1)
+		untagged, tagged := c.do(command)
+		found[command] = untagged + tagged
+	}
+	return found
+}
