@@ -12,6 +12,7 @@
 //	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here
 //	  summaries/        a message.Summary of each message, derived (summaries.go); may be deleted at any time, and be older or newer than the rest
 //	  last-run.json     how the latest backup went, for "mailkeep status"; may be deleted
+//	  traffic.json      how much was received in the last 24 hours, for servers that limit it by the day; may be deleted
 //	  lock              held by the one Writer
 //
 // Copying the folder copies everything.

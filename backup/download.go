@@ -22,6 +22,7 @@ const (
 type job struct {
 	f      *folder
 	first  uint64            // number of its first outcome
+	bytes  int64             // of all its messages, as the server says
 	pieces map[uint32]*piece // still to come, by UID
 }
 
@@ -37,7 +38,7 @@ func (b *jobBuilder) add(ctx context.Context, p *piece) error {
 	if size < 0 {
 		size = unknownSize
 	}
-	if b.next != nil && (len(b.next.pieces) >= jobMessages || b.bytes+size > jobBytes) {
+	if b.next != nil && (len(b.next.pieces) >= jobMessages || b.bytes+size > b.r.pool.quota.portion(jobBytes)) {
 		if err := b.send(ctx); err != nil {
 			return err
 		}
@@ -57,6 +58,7 @@ func (b *jobBuilder) send(ctx context.Context) error {
 		return nil
 	}
 	b.r.report.want(len(j.pieces), b.bytes)
+	j.bytes = b.bytes
 	b.next, b.bytes = nil, 0
 	select {
 	case b.r.jobs <- j:
@@ -82,6 +84,9 @@ func (r *run) work(ctx context.Context) error {
 			case j, ok := <-r.jobs:
 				if !ok {
 					return nil
+				}
+				if w.ending.why() != nil {
+					continue
 				}
 				w.queue = append(w.queue, j)
 			case <-ctx.Done():
@@ -143,6 +148,9 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 				break
 			}
 			w.rec.waitNear(ctx, j.first)
+			if !w.admit(j) {
+				break
+			}
 			line = append(line, w.start(s, j))
 		}
 		if len(line) == 0 {
@@ -151,6 +159,9 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 		head := line[0]
 		err := <-head.done
 		line = line[1:]
+		if spent := w.pool.charge(s, head.bytes); spent != nil && err == nil {
+			err = s.broken(spent)
+		}
 		if slow := w.pool.slow(ctx, s); slow != nil && err == nil {
 			err = s.broken(slow)
 		}
@@ -158,6 +169,9 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 		if lost {
 			for _, later := range line {
 				<-later.done // it ends with the connection
+				if spent := w.pool.charge(s, later.bytes); spent != nil {
+					err = spent
+				}
 				w.queue = append(w.queue, later.job)
 			}
 		}
@@ -168,6 +182,19 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 			return err
 		}
 	}
+}
+
+// admit asks the quota whether a job may be begun. If not the run ends, and the job and all others are forgotten: the next run finds what they were for.
+func (w *worker) admit(j *job) bool {
+	err := w.ending.why()
+	if err == nil {
+		err = w.pool.quota.reserve(j.bytes)
+	}
+	if err != nil {
+		w.ending.begin(err)
+		w.queue = nil
+	}
+	return err == nil
 }
 
 // next takes a job of the folder out of the queue, or a new one. It does not wait.
@@ -315,7 +342,7 @@ func (w *worker) giveUp(j *job, p *piece, reason string) {
 	for _, waiting := range w.flights.crash(p.key) {
 		waiting.key, waiting.wanted = "", max(waiting.size, 0)
 		w.report.want(1, waiting.wanted)
-		w.queue = append(w.queue, &job{f: waiting.f, pieces: map[uint32]*piece{waiting.copy.UID: waiting}})
+		w.queue = append(w.queue, &job{f: waiting.f, bytes: waiting.wanted, pieces: map[uint32]*piece{waiting.copy.UID: waiting}})
 	}
 	if reason == "" {
 		w.rec.put(outcome{seq: p.seq})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -115,7 +116,7 @@ func LoginError(err error) error {
 	}
 	switch {
 	case no.Code == imap.ResponseCodeOverQuota || says("command or bandwidth limits", "[overquota]"):
-		return fail(ErrQuota, err, "log in: the server says that the account has downloaded enough for now; wait a day and run the backup again, it goes on where it was")
+		return &QuotaError{Resume: time.Now().Add(day), Err: err}
 	case says("too many simultaneous connections", "maximum number of connections", "too many connections"):
 		return fail(ErrConnection, err, "log in: too many programs are connected to this account at once; close some, or set connections = 1, and run the backup again")
 	case no.Code == imap.ResponseCodeUnavailable || no.Code == "INUSE" || no.Code == imap.ResponseCodeLimit || says("temporary system problem"):

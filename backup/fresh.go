@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -28,8 +29,21 @@ type asked struct {
 	reason map[uint32]string // why a listed message could not be had
 }
 
-// fetchNew reads the metadata of new messages, chunk by chunk, and sends those to be downloaded whose bytes the archive lacks.
+// fetchNew reads about new messages and sends those to be downloaded whose bytes the archive lacks: the newest block first, so that a first backup which takes days is
+// of use in minutes, and within a block the oldest first.
 func (r *run) fetchNew(ctx context.Context, f *folder, fresh uidSet) error {
+	for len(fresh) > 0 {
+		older, newest := fresh.cutSpans(max(fresh.count()-r.o.Block, 0), math.MaxInt)
+		if err := r.fetchBlock(ctx, f, newest); err != nil {
+			return err
+		}
+		fresh = older
+	}
+	return nil
+}
+
+// fetchBlock works through a block chunk by chunk.
+func (r *run) fetchBlock(ctx context.Context, f *folder, fresh uidSet) error {
 	size := int64(chunkMeta)
 	if r.account.Kind == archive.IMAP {
 		size = chunkHeaders
@@ -37,6 +51,9 @@ func (r *run) fetchNew(ctx context.Context, f *folder, fresh uidSet) error {
 	for len(fresh) > 0 {
 		var head uidSet
 		head, fresh = fresh.cut(size)
+		if err := r.pool.quota.reserve(0); err != nil {
+			return err
+		}
 		a, err := r.describe(ctx, f, head)
 		if err != nil {
 			return err

@@ -21,6 +21,11 @@ type Options struct {
 	// Chats includes Gmail's mailbox of chats: the one beside All Mail that has no special use.
 	Chats bool
 
+	// DailyBytes is the most to receive from the server in 24 hours, earlier runs included; 0 means no limit. A run that reaches it ends with a QuotaError.
+	DailyBytes int64
+	// Block is how many new messages of a mailbox are read oldest first; of more the newest so many come first, then those before them. 0 means 2000.
+	Block int64
+
 	// Client names the program to servers that ask for it (RFC 2971); "" means "mailkeep".
 	Client string
 	// Contact is the URL or address that goes with Client.
@@ -48,6 +53,7 @@ func (o Options) withDefaults() Options {
 	set(&o.BatchBytes, 16<<20)
 	set(&o.BatchAge, time.Second)
 	set(&o.Client, "mailkeep")
+	set(&o.Block, 2000)
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
@@ -98,6 +104,9 @@ type Status struct {
 	WantedBytes     int64 // their sizes as the server says
 	Downloaded      int64 // of these, the messages that arrived
 	DownloadedBytes int64 // their bytes
+
+	QuotaUsed  int64 // bytes received in the last 24 hours, by earlier runs too
+	QuotaLimit int64 // Options.DailyBytes
 
 	Waiting string    // why the run waits, as a phrase; "" while it does not
 	Until   time.Time // the end of that wait

@@ -169,6 +169,21 @@ func hiddenFolder(use, name string) Warning {
 		"open Gmail settings, Labels, and tick \"Show in IMAP\" beside it, or exclude it", called)}
 }
 
+// rank orders mailboxes by how soon somebody may want to have them: what may take days should not begin with spam.
+func (f *planned) rank() int {
+	switch {
+	case strings.EqualFold(f.name, "INBOX"), f.use == `\All`:
+		return 0
+	case f.use == `\Sent`:
+		return 1
+	case f.use == `\Trash`:
+		return 3
+	case f.use == `\Junk`:
+		return 4
+	}
+	return 2
+}
+
 // unchanged tells whether a pass can be skipped: everything that was there is recorded and nothing happened since. Without mod-sequences flags may
 // have changed unseen.
 func (f *planned) unchanged() bool {

@@ -19,6 +19,7 @@ type pool struct {
 	slots  chan struct{}
 	opened func(*Session) error // prepares a session that just logged in
 	warn   func(Warning)
+	quota  *quota
 	waits  func(why string, d time.Duration) (over func()) // shows that the run waits
 
 	mu       sync.Mutex
@@ -91,10 +92,26 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 		err = fmt.Errorf("the connection ended: %w", ended)
 	}
 	if s.noted.overQuota() && err != nil && refused(err) == nil {
-		err = fail(ErrQuota, err, "the account is over the server's download limit; wait a day and run the backup again, it goes on where it was")
+		err = p.overQuota(err)
+	}
+	if spent := p.charge(s, 0); spent != nil && err == nil {
+		err = spent
 	}
 	p.give(s, err == nil || refused(err) != nil || errors.Is(err, errStop))
 	return err
+}
+
+// overQuota is the error of a server that counts itself. It tells how long Gmail keeps an account out.
+func (p *pool) overQuota(err error) error {
+	return &QuotaError{Resume: time.Now().Add(day), Err: err}
+}
+
+// charge counts what a session received since the last call. reserved is what the quota was asked for before.
+func (p *pool) charge(s *Session, reserved int64) error {
+	read := s.conn.BytesRead()
+	received := read - s.charged
+	s.charged = read
+	return p.quota.spend(received, reserved)
 }
 
 // wait notes a failure and pauses, or returns the error when that happened too often.

@@ -64,6 +64,10 @@ func (r *report) waits(why string, d time.Duration) (over func()) {
 	return func() { change(-1, Status{}) }
 }
 
+func (r *report) quota(used, limit int64) {
+	r.update(func(s *Status) { s.QuotaUsed, s.QuotaLimit = used, limit })
+}
+
 // downloaded counts a message that arrived.
 func (r *report) downloaded(bytes int64) {
 	r.summary(func(s *Summary) { s.Downloaded++; s.Bytes += bytes })

@@ -1,8 +1,12 @@
 package backup
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +20,19 @@ import (
 // was recorded; the next one goes on. The Summary is valid beside an error.
 func Run(ctx context.Context, w *archive.Writer, o Options) (Summary, error) {
 	start := time.Now()
-	r := newRun(w, o.withDefaults())
-	err := r.run(ctx)
+	o = o.withDefaults()
+	r := newRun(w, o)
+	quota, err := newQuota(w, o.Account, o.DailyBytes, r.report.quota)
+	if err != nil {
+		return r.report.result(), err
+	}
+	r.pool.quota = quota
+	err = r.run(ctx)
 	cost := r.pool.close()
+	if saved := quota.close(); err == nil {
+		err = saved
+	}
+	quota.settle(err)
 	r.report.summary(func(s *Summary) {
 		s.Connections, s.Commands, s.BytesRead, s.BytesSent = cost.connections, cost.commands, cost.read, cost.sent
 		s.Elapsed = time.Since(start)
@@ -48,6 +62,7 @@ type run struct {
 	labelled map[string]bool // Gmail: mailboxes that a label seen in this run stands for
 	keepGone bool            // a mailbox that was readable is not: what seems to have vanished may be in there
 	poisoned atomic.Int32    // messages given up in a row because the connection broke over each
+	ending   ending
 }
 
 func newRun(w *archive.Writer, o Options) *run {
@@ -57,6 +72,9 @@ func newRun(w *archive.Writer, o Options) *run {
 }
 
 func (r *run) run(ctx context.Context) error {
+	if err := r.pool.quota.worthwhile(); err != nil {
+		return err
+	}
 	r.report.phase(PhaseConnect, "")
 	if err := r.survey(ctx); err != nil {
 		return err
@@ -213,9 +231,17 @@ func (r *run) transfer(ctx context.Context) error {
 	defer cancel(nil)
 	r.rec = startRecorder(r.w, r.account.ID, r.o, r.flights, r.report, cancel)
 	workers, ctx := errgroup.WithContext(ctx)
+	reading, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r.ending.stop = stop
 	workers.Go(func() error {
 		defer close(r.jobs)
-		return r.read(ctx)
+		err := r.read(reading)
+		if errors.Is(err, ErrQuota) && ctx.Err() == nil {
+			r.ending.begin(err) // what is under way may still arrive
+			return nil
+		}
+		return err
 	})
 	for range r.o.Connections {
 		workers.Go(func() error { return r.work(ctx) })
@@ -224,7 +250,34 @@ func (r *run) transfer(ctx context.Context) error {
 	if recording := r.rec.finish(); recording != nil {
 		return recording
 	}
+	if err == nil {
+		err = r.ending.why()
+	}
 	return err
+}
+
+// ending ends a run early and cleanly: nothing new is asked for, and what was asked for is received and recorded.
+type ending struct {
+	stop context.CancelCauseFunc // of reading
+
+	mu  sync.Mutex
+	err error
+}
+
+func (e *ending) begin(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = err
+		e.stop(err)
+	}
+}
+
+// why is nil while the run shall go on.
+func (e *ending) why() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
 }
 
 // read passes over all mailboxes, one after the other.
@@ -242,6 +295,7 @@ func (r *run) read(ctx context.Context) error {
 		todo = append(todo, f)
 		r.report.expect(f.expected())
 	}
+	slices.SortStableFunc(todo, func(a, b *planned) int { return cmp.Compare(a.rank(), b.rank()) })
 	for _, f := range todo {
 		r.report.phase(PhaseRead, f.name)
 		if err := r.pass(ctx, f); err != nil {

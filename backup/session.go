@@ -44,6 +44,7 @@ type Session struct {
 	socket   *socket
 	caps     imap.CapSet // after login
 	commands int
+	charged  int64 // bytes received that the quota knows of
 
 	mailbox string // examined, "" for none
 	box     *imap.SelectData

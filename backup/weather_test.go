@@ -420,8 +420,8 @@ func TestLoginRefusals(t *testing.T) {
 		"[ALERT] Too many simultaneous connections. (Failure)":                                                           {backup.ErrConnection, "too many programs"},
 		"[LIMIT] Maximum number of connections from user+IP exceeded":                                                    {backup.ErrConnection, "too many programs"},
 		"[UNAVAILABLE] Temporary System Problem (Failure)":                                                               {backup.ErrConnection, "does not want to serve this account now"},
-		"[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)":                                            {backup.ErrQuota, "wait a day"},
-		"[ALERT] Account exceeded command or bandwidth limits. https://support.google.com/mail/answer/7126229 (Failure)": {backup.ErrQuota, "wait a day"},
+		"[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)":                                            {backup.ErrQuota, "has downloaded enough for now"},
+		"[ALERT] Account exceeded command or bandwidth limits. https://support.google.com/mail/answer/7126229 (Failure)": {backup.ErrQuota, "has downloaded enough for now"},
 		"[EXPIRED] That password isn't any good any more":                                                                {backup.ErrAuth, "has expired"},
 		"[CONTACTADMIN] Account locked":                                                                                  {backup.ErrAuth, "locked"},
 	}

@@ -1,0 +1,89 @@
+package backup
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"mailkeep/archive"
+)
+
+// memoryLedger is a ledger that a test may look into.
+type memoryLedger struct{ list []archive.Traffic }
+
+func (m *memoryLedger) Traffic(string) ([]archive.Traffic, error) { return m.list, nil }
+
+func (m *memoryLedger) AddTraffic(_ string, at time.Time, bytes int64) error {
+	m.list = append(m.list, archive.Traffic{At: at.Unix(), Bytes: bytes})
+	return nil
+}
+
+func TestQuota(t *testing.T) {
+	start := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	now := start
+	ledger := &memoryLedger{}
+	open := func() *quota {
+		t.Helper()
+		q, err := newQuota(ledger, "me", 1000<<20, func(_, _ int64) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.now = func() time.Time { return now }
+		return q
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(q *quota, n int64, resume time.Time) {
+		t.Helper()
+		var full *QuotaError
+		if err := q.reserve(n); !errors.As(err, &full) || !errors.Is(err, ErrQuota) {
+			t.Fatalf("reserve %d: %v, want a QuotaError", n, err)
+		}
+		if !full.Resume.Equal(resume) {
+			t.Errorf("resume at %v, want %v", full.Resume, resume)
+		}
+	}
+	q := open()
+	must(q.reserve(600 << 20))
+	must(q.reserve(300 << 20))
+	refused(q, 200<<20, now) // what is under way counts, and may need less than was asked for
+	must(q.spend(500<<20, 600<<20))
+	must(q.reserve(200 << 20))
+	must(q.spend(200<<20, 200<<20))
+	now = now.Add(time.Hour)
+	must(q.spend(290<<20, 300<<20))
+	refused(q, 11<<20, start.Add(day))
+	must(q.close())
+
+	q = open() // another run
+	refused(q, 11<<20, start.Add(day))
+	must(q.reserve(10 << 20))
+	must(q.spend(0, 10<<20))
+	now = start.Add(day)
+	must(q.reserve(700 << 20)) // the first 700 do not count any more
+	must(q.spend(700<<20, 700<<20))
+	refused(q, 11<<20, start.Add(day+time.Hour))
+	now = start.Add(3 * day)
+	must(q.reserve(5000 << 20)) // larger than the limit
+	refused(q, 600<<20, now)
+	must(q.spend(5000<<20, 5000<<20))
+	refused(q, 0, now.Add(day))
+}
+
+func TestQuotaUnlimited(t *testing.T) {
+	ledger := &memoryLedger{}
+	q, err := newQuota(ledger, "me", 0, func(_, _ int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(q.reserve(1<<50), q.spend(1<<40, 1<<50), q.reserve(1), q.close()); err != nil {
+		t.Error(err)
+	}
+	if len(ledger.list) != 1 || ledger.list[0].Bytes != 1<<40 {
+		t.Errorf("noted %v", ledger.list)
+	}
+}
