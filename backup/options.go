@@ -21,6 +21,8 @@ type Options struct {
 	// Chats includes Gmail's mailbox of chats: the one beside All Mail that has no special use.
 	Chats bool
 
+	// Compress asks servers that offer it to compress what they send (RFC 4978).
+	Compress bool
 	// DailyBytes is the most to receive from the server in 24 hours, earlier runs included; 0 means no limit. A run that reaches it ends with a QuotaError.
 	DailyBytes int64
 	// Block is how many new messages of a mailbox are read oldest first; of more the newest so many come first, then those before them. 0 means 2000.

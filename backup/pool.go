@@ -267,6 +267,9 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 	if err == nil {
 		err = p.opened(s)
 	}
+	if err == nil && p.o.Compress && s.caps.Has("COMPRESS=DEFLATE") {
+		err = s.compress()
+	}
 	p.mu.Lock()
 	p.sum.connections++
 	p.unopened = 0
@@ -306,7 +309,7 @@ func (p *pool) retire(s *Session) {
 	defer p.mu.Unlock()
 	p.live--
 	p.sum.commands += s.commands
-	p.sum.read += s.conn.BytesRead()
+	p.sum.read += s.conn.Received()
 	p.sum.sent += s.conn.BytesWritten()
 }
 

@@ -186,6 +186,16 @@ func (s *Session) Authenticate(mechanism sasl.Client) error {
 
 func (s *Session) expired() bool { return !s.Expires.IsZero() && !time.Now().Before(s.Expires) }
 
+// compress lets both sides compress what they send. A server that will not is no trouble.
+func (s *Session) compress() error {
+	s.commands++
+	refused, err := s.conn.Compress()
+	if err != nil && !refused {
+		return fmt.Errorf("begin to compress: %w", err)
+	}
+	return nil
+}
+
 // Close closes the connection without a LOGOUT.
 func (s *Session) Close() error {
 	return s.Client.Close()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"compress/flate"
 	"errors"
 	"fmt"
 	"io"
@@ -46,14 +47,19 @@ type Conn struct {
 	net.Conn
 
 	bytesRead    atomic.Int64
+	received     atomic.Int64
 	bytesWritten atomic.Int64
 	closed       atomic.Bool
 
 	rmu sync.Mutex // held by Read
 	rd  responses
 
-	wmu sync.Mutex // held by Write
-	wr  commands
+	wmu      sync.Mutex // held by Write
+	wr       commands
+	deflater *flate.Writer // nil while nothing is compressed
+
+	inflater *inflater // the same for the other direction; the reader's
+	request  atomic.Pointer[compression]
 
 	pending pendingCommands
 	names   mailboxNames
@@ -85,10 +91,13 @@ func NewConnAfterStartTLS(c net.Conn) *Conn {
 	return conn
 }
 
-// BytesRead counts the bytes received from the server, after decryption.
+// BytesRead counts the bytes of the protocol received from the server, after decryption and decompression.
 func (c *Conn) BytesRead() int64 { return c.bytesRead.Load() }
 
-// BytesWritten counts the bytes sent to the server, before encryption.
+// Received counts the bytes received from the server, after decryption and before decompression.
+func (c *Conn) Received() int64 { return c.received.Load() }
+
+// BytesWritten counts the bytes of the protocol sent to the server, before compression and encryption.
 func (c *Conn) BytesWritten() int64 { return c.bytesWritten.Load() }
 
 // Read reads translated response data. Data of several responses may come at once. At the end of the stream inside a
@@ -121,6 +130,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) Close() error {
 	c.closed.Store(true)
 	err := c.Conn.Close()
+	if request := c.request.Load(); request != nil {
+		request.end(net.ErrClosed)
+	}
 	c.releaseHold()
 	return err
 }
@@ -166,19 +178,38 @@ func (c *Conn) renewDeadline() {
 	}
 }
 
-// receive reads from the connection beneath.
+// receive reads bytes of the protocol.
 func (c *Conn) receive(p []byte) (int, error) {
-	c.renewDeadline()
-	n, err := c.Conn.Read(p)
+	var n int
+	var err error
+	if c.inflater != nil {
+		n, err = c.inflater.Read(p)
+	} else {
+		n, err = c.receiveRaw(p)
+	}
 	c.bytesRead.Add(int64(n))
 	return n, err
 }
 
-// send writes to the connection beneath.
+// receiveRaw reads from the connection beneath.
+func (c *Conn) receiveRaw(p []byte) (int, error) {
+	c.renewDeadline()
+	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
+	return n, err
+}
+
+// send writes bytes of the protocol.
 func (c *Conn) send(p []byte) error {
-	n, err := c.Conn.Write(p)
-	c.bytesWritten.Add(int64(n))
-	return err
+	c.bytesWritten.Add(int64(len(p)))
+	if c.deflater == nil {
+		_, err := c.Conn.Write(p)
+		return err
+	}
+	if _, err := c.deflater.Write(p); err != nil {
+		return err
+	}
+	return c.deflater.Flush()
 }
 
 // temporary tells whether a Read may succeed after err: only a passed deadline leaves the stream intact.

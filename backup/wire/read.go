@@ -83,6 +83,9 @@ func (r *responses) read(p []byte) (int, error) {
 
 func (r *responses) fail(err error) {
 	r.err = err
+	if request := r.c.request.Load(); request != nil {
+		request.end(err)
+	}
 	r.fetch.hold.reset()
 	r.replay, r.after = false, nil
 }
@@ -289,6 +292,10 @@ func (r *responses) firstLine(line []byte) error {
 	}
 	tag, rest := cutWord(text)
 	if string(tag) != "*" {
+		if request := r.c.request.Load(); request != nil && string(tag) == compressTag {
+			r.answered(request, rest)
+			return nil
+		}
 		r.pending().done(tag)
 		r.status(rest, line, true)
 		return nil

@@ -129,6 +129,9 @@ service imap-login {
 %[8]s}
 `, s.dir, s.owner.uid, s.owner.gid, fsync, s.owner.internal, s.owner.login, s.opt.Separator, s.listeners(),
 		int(s.opt.Hibernate.Seconds()), s.hibernation(), mechanisms)
+	if s.opt.Compress && !is24(version) { // later versions offer it always
+		b.WriteString("mail_plugins = zlib\nprotocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}\n")
+	}
 	if !s.owner.root {
 		b.WriteString(s.unprivileged())
 	}

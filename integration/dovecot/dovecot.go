@@ -44,6 +44,7 @@ type Options struct {
 	Separator string // hierarchy separator: "/" (when empty) or "."
 	TLS       bool   // also listens for implicit TLS, and offers STARTTLS, with a certificate made for 127.0.0.1
 	NoFsync   bool   // never flush to disk: faster to fill by APPEND
+	Compress  bool   // offers COMPRESS=DEFLATE
 	// Mail is the folder that holds the users' mail, and keeps it when the server is stopped; when empty, it is within the server's own
 	// folder and goes with it. All users must be able to reach it.
 	Mail string
