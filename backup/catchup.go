@@ -98,6 +98,9 @@ func (r *run) passTail(ctx context.Context, f *folder, upTo uint32) error {
 		return err
 	}
 	late = late.minus(f.fresh).minus(f.known)
+	if late, err = r.selected(ctx, f, late); err != nil {
+		return err
+	}
 	f.fresh = union(f.fresh, late)
 	f.upTo = max(f.upTo, upTo)
 	r.report.expect(late.count())

@@ -49,7 +49,9 @@ func (r *run) closeFolder(b *archive.Batch, f *folder, hold bool) {
 		b.Gone = append(b.Gone, archive.Location{Folder: f.ID, UID: uid})
 		return nil
 	})
-	b.States = append(b.States, archive.FolderResult{Folder: f.ID, State: f.state})
+	if !f.partial { // A6: the state says that everything is here
+		b.States = append(b.States, archive.FolderResult{Folder: f.ID, State: f.state})
+	}
 }
 
 // shortfall is how many of the messages from before a renumbering were not found again.

@@ -254,6 +254,11 @@ func (r *run) sort(ctx context.Context, f *folder, set uidSet, a *asked) error {
 		}
 		p := r.piece(f, m)
 		p.seq = seq
+		if r.account.Kind == archive.Gmail && !r.plan.labels.wants(p.copy.Mailboxes) {
+			f.partial = true
+			r.rec.put(outcome{seq: seq})
+			return nil
+		}
 		return r.place(ctx, p, refs, &jobs)
 	})
 	if err != nil {

@@ -21,15 +21,17 @@ var englishNames = map[string]string{
 
 // labelMap turns Gmail's labels into names of the archive's mailboxes.
 type labelMap struct {
-	system  map[string]string // system label -> mailbox; "" when excluded
-	user    map[string]string // folder name -> mailbox
-	all     string            // the mailbox of All Mail; "" while it was never seen
-	chats   string            // the mailbox of chats, which are not in All Mail; "" when not read
-	exclude []string
+	system map[string]string // system label -> mailbox; "" when excluded
+	user   map[string]string // folder name -> mailbox
+	all    string            // the mailbox of All Mail; "" while it was never seen
+	chats  string            // the mailbox of chats, which are not in All Mail; "" when not read
+	o      Options
+	some   bool // only messages with one of the included labels are wanted
 }
 
-func makeLabelMap(folders []planned, known []archive.Folder, root string, exclude []string) labelMap {
-	m := labelMap{system: map[string]string{`\Inbox`: "INBOX"}, user: make(map[string]string), exclude: exclude}
+func makeLabelMap(folders []planned, known []archive.Folder, root string, o Options) labelMap {
+	m := labelMap{system: map[string]string{`\Inbox`: "INBOX"}, user: make(map[string]string), o: o}
+	m.some = len(o.Include) > 0 && !slices.ContainsFunc(folders, func(f planned) bool { return f.use == `\All` && !o.excludes(f.listing) })
 	byUse := make(map[string]string)
 	for _, k := range known {
 		if k.SpecialUse != "" && k.GoneAt == 0 {
@@ -50,7 +52,7 @@ func makeLabelMap(folders []planned, known []archive.Folder, root string, exclud
 	for label, name := range englishNames {
 		use := labelUses[label]
 		switch box, ok := byUse[use]; {
-		case use != "" && Excluded(exclude, "", "", use):
+		case use != "" && o.leavesOut("", "", use) && o.leavesOut(byUse[use], "/", use):
 			m.system[label] = ""
 		case use != "" && ok:
 			m.system[label] = box
@@ -60,7 +62,7 @@ func makeLabelMap(folders []planned, known []archive.Folder, root string, exclud
 			m.system[label] = mailboxName(root+"/"+name, "/")
 		}
 	}
-	if Excluded(exclude, "INBOX", "/", "") {
+	if o.leavesOut("INBOX", "/", "") {
 		m.system[`\Inbox`] = ""
 	}
 	return m
@@ -87,6 +89,11 @@ func (m *labelMap) mailboxes(g wire.GmailItems, own string) []string {
 	return slices.Sorted(maps.Keys(boxes))
 }
 
+// wants tells whether a message that is shown in these mailboxes is to be backed up. One whose labels are not known is.
+func (m *labelMap) wants(boxes []string) bool {
+	return !m.some || boxes == nil || slices.ContainsFunc(boxes, func(box string) bool { return box != m.all })
+}
+
 // mailbox names the mailbox of one label, or returns "" when it is excluded.
 func (m *labelMap) mailbox(label string) string {
 	if box, ok := m.system[label]; ok {
@@ -95,7 +102,7 @@ func (m *labelMap) mailbox(label string) string {
 	if box, ok := m.user[label]; ok {
 		return box
 	}
-	if Excluded(m.exclude, label, "/", "") {
+	if m.o.leavesOut(label, "/", "") {
 		return ""
 	}
 	return mailboxName(label, "/")

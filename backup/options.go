@@ -13,8 +13,13 @@ type Options struct {
 	Account     string   // the account's name in the archive
 	Dial        Dial     // required
 	Connections int      // at the same time; 0 means 3. Gmail allows 15 to all programs of an account together
-	Exclude     []string // mailboxes to leave out, see Excluded
+	Include     []string // mailboxes to read, named as Exclude's; none means all
+	Exclude     []string // mailboxes to leave out of these, see Excluded
 	Progress    Progress // nil: nobody watches
+
+	// MaxAge and MaxSize leave out messages that arrived earlier (in whole days) or have more bytes; 0 means no limit. What is here already stays.
+	MaxAge  time.Duration
+	MaxSize int64
 
 	// AcceptChanges lets a run mark as gone what vanished even when it is more than a tenth of the account.
 	AcceptChanges bool

@@ -26,6 +26,7 @@ type folder struct {
 	matched  atomic.Int64        // of these, the ones found again
 	limited  bool                // Gmail seems to show only a part
 	unsure   bool                // the server's list contradicts itself
+	partial  bool                // messages were left out on purpose; a wider selection must find them
 	failed   atomic.Bool         // the mailbox changed or vanished under the pass; its state must not be closed
 	untold   uidSet              // known copies whose changes the server told in part only
 	recorded bool                // the known copies are loaded
@@ -212,6 +213,9 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 		stay, f.fresh, f.refs = nil, listed, nil
 	}
 	f.gone = union(f.known, r.holes[f.ID]).minus(listed)
+	if f.fresh, err = r.selected(ctx, f, f.fresh); err != nil {
+		return err
+	}
 	r.report.expect(f.fresh.count() - estimate)
 	if err := r.changes(ctx, f, stay, since); err != nil {
 		return err

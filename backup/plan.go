@@ -47,7 +47,12 @@ func makePlan(kind archive.Kind, boxes []listing, known []archive.Folder, o Opti
 	return p
 }
 
-func (o Options) excludes(b listing) bool { return Excluded(o.Exclude, b.name, b.delim, b.use) }
+func (o Options) excludes(b listing) bool { return o.leavesOut(b.name, b.delim, b.use) }
+
+// leavesOut tells whether a mailbox is not to be backed up.
+func (o Options) leavesOut(name, delim, use string) bool {
+	return len(o.Include) > 0 && !Excluded(o.Include, name, delim, use) || Excluded(o.Exclude, name, delim, use)
+}
 
 func byName(known []archive.Folder, name string) archive.Folder {
 	for _, k := range known {
@@ -122,7 +127,7 @@ func (p *plan) gmail(known []archive.Folder, o Options) {
 	for _, use := range []string{`\Junk`, `\Trash`} {
 		listed := slices.ContainsFunc(p.folders, func(f planned) bool { return f.use == use })
 		knownBefore := slices.ContainsFunc(known, func(k archive.Folder) bool { return k.SpecialUse == use && k.GoneAt == 0 })
-		if !listed && !knownBefore && !Excluded(o.Exclude, "", "", use) {
+		if !listed && !knownBefore && !o.leavesOut("", "", use) {
 			p.warnings = append(p.warnings, hiddenFolder(use, ""))
 		}
 	}
@@ -136,7 +141,7 @@ func (p *plan) gmail(known []archive.Folder, o Options) {
 		f := &p.folders[i]
 		f.source = p.visible || f.use == `\All` || f.use == `\Junk` || f.use == `\Trash` || isChats(*f, root)
 	}
-	p.labels = makeLabelMap(p.folders, known, root, o.Exclude)
+	p.labels = makeLabelMap(p.folders, known, root, o)
 }
 
 // systemRoot returns the name under which Gmail's own folders stand, such as "[Gmail]"; it differs by account and language.

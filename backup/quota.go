@@ -45,7 +45,7 @@ type trafficLedger interface {
 	AddTraffic(account string, at time.Time, bytes int64) error
 }
 
-// quota counts what a run receives, together with what earlier runs received in the last 24 hours. It is safe for concurrent use.
+// quota counts what a run receives, together with what earlier runs received in the last 24 hours. It is safe for concurrent use; a nil one counts nothing.
 type quota struct {
 	ledger  trafficLedger
 	account string
@@ -86,6 +86,9 @@ func (q *quota) used() int64 {
 // reserve asks to receive n bytes more, which spend must be told of later. A message that is larger than what is left may come when most of the limit is free, or
 // it would never.
 func (q *quota) reserve(n int64) error {
+	if q == nil {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if used := q.used(); q.limit > 0 && used+q.reserved+min(n, q.limit/2) > q.limit {
@@ -144,6 +147,9 @@ func (q *quota) resume() time.Time {
 
 // spend counts bytes that were received, and gives back what was reserved for them.
 func (q *quota) spend(received, reserved int64) error {
+	if q == nil {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.reserved -= reserved

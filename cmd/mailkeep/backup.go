@@ -30,7 +30,7 @@ interrupted at any moment; the next run goes on where it stopped.
 
 With --json each line of the standard output is an object. "event" says what it is: "progress" (phase, messages of total, bytes of bytes_wanted,
 bytes_per_second, eta_seconds once it can be told), "warning" (kind, text, and mailbox and uid where it concerns one) or "account", when an account
-is done (result "done", "incomplete", "failed" or "interrupted", error, what was added, removed and changed, failed: entries of the failure ledger).
+is done (result "done", "incomplete", "paused", "failed" or "interrupted", error, what was added, removed and changed, failed: entries of the failure ledger).
 With --quiet there are no "progress" lines.`,
 		Example: "  mailkeep backup\n  mailkeep backup me@gmail.com --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,7 +88,7 @@ func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o b
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	defer a.summarizeBeside(ctx, w.Reader)()
-	var failed []error
+	var failed, paused []error
 	incomplete := false
 	for i := range accounts {
 		result := a.backupAccount(ctx, w, &accounts[i], o)
@@ -105,16 +105,23 @@ func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o b
 			}
 			return result.err
 		}
-		failed = append(failed, fmt.Errorf("account %q: %w", accounts[i].Name, result.err))
+		err := fmt.Errorf("account %q: %w", accounts[i].Name, result.err)
+		if errors.Is(result.err, backup.ErrQuota) {
+			paused = append(paused, err)
+		} else {
+			failed = append(failed, err)
+		}
 	}
 	switch {
 	case len(failed) == 1 && len(accounts) == 1:
 		return failed[0]
 	case len(failed) > 0:
-		for _, err := range failed {
+		for _, err := range append(failed, paused...) {
 			fmt.Fprintf(a.stderr, "mailkeep: %s\n", printable(message(ctx, err)))
 		}
 		return fmt.Errorf("%d of %d accounts could not be backed up; the reasons stand above", len(failed), len(accounts))
+	case len(paused) > 0:
+		return errors.Join(paused...)
 	case incomplete:
 		return fmt.Errorf("%w: \"mailkeep status\" lists them, and the next backup tries again", errIncomplete)
 	}
@@ -146,10 +153,9 @@ func (a *app) backupWith(ctx context.Context, w *archive.Writer, acct *Account, 
 	watch := a.watch(acct.Name)
 	r := accountResult{account: acct.Name}
 	started := time.Now()
-	r.Summary, r.err = backup.Run(ctx, w, backup.Options{
-		Account: acct.Name, Dial: a.dialer(acct, c), Connections: acct.Connections, Exclude: acct.Exclude,
-		Progress: watch, AcceptChanges: o.acceptChanges, Client: "mailkeep",
-	})
+	options := acct.backupOptions()
+	options.Dial, options.Progress, options.AcceptChanges = a.dialer(acct, c), watch, o.acceptChanges
+	r.Summary, r.err = backup.Run(ctx, w, options)
 	watch.Finish()
 	var dialed dialError
 	if errors.As(r.err, &dialed) && ctx.Err() == nil {
@@ -178,6 +184,8 @@ func (r *accountResult) verdict() string {
 	switch {
 	case errors.Is(r.err, context.Canceled):
 		return "interrupted"
+	case errors.Is(r.err, backup.ErrQuota):
+		return "paused"
 	case r.err != nil:
 		return "failed"
 	case r.incomplete():
@@ -190,7 +198,7 @@ func (r *accountResult) verdict() string {
 type accountLine struct {
 	Event       string  `json:"event"` // "account"
 	Account     string  `json:"account"`
-	Result      string  `json:"result"` // "done", "incomplete", "failed" or "interrupted"
+	Result      string  `json:"result"` // "done", "incomplete", "paused", "failed" or "interrupted"
 	Error       string  `json:"error,omitempty"`
 	Mailboxes   int     `json:"mailboxes"`
 	Unchanged   int     `json:"mailboxes_unchanged"`

@@ -56,6 +56,7 @@ type Account struct {
 	Exclude         []string
 	Connections     int // how many at once
 	OAuth           OAuthConfig
+	Fetching
 }
 
 // ServeConfig says how the archive is served.

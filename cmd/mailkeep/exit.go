@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"mailkeep/archive"
+	"mailkeep/backup"
 )
 
 // The exit codes, as exitHelp explains them.
@@ -20,11 +21,13 @@ const (
 	exitIncomplete
 	exitLocked
 	exitDamage
+	exitPaused
 )
 
 const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some messages could not be fetched and stand in the
-failure ledger (see "mailkeep status"); 4 another mailkeep is writing to the archive; 5 the archive is damaged.`
+failure ledger (see "mailkeep status"); 4 another mailkeep is writing to the archive; 5 the archive is damaged;
+6 stopped at the limit of a day's download: the same command goes on later, and "mailkeep run" does so by itself.`
 
 // errUsage marks errors of usage and configuration.
 var errUsage = errors.New("usage")
@@ -55,6 +58,8 @@ func exitCode(err error) int {
 		return exitDamage
 	case errors.Is(err, errUsage), errors.Is(err, archive.ErrNotArchive):
 		return exitUsage
+	case errors.Is(err, backup.ErrQuota):
+		return exitPaused
 	case errors.Is(err, errIncomplete):
 		return exitIncomplete
 	}

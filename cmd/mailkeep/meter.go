@@ -72,6 +72,18 @@ func (m *meter) left() (d time.Duration, ok bool) {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Second), true
 }
 
+// bytesLeft estimates how much is to come: what is known, or, while mailboxes are being read, as much for each message to come as for those that came.
+func (m *meter) bytesLeft() int64 {
+	if m.now.TotalBytes > 0 {
+		return max(m.now.TotalBytes-m.now.Bytes, 0)
+	}
+	came := m.now.Messages - m.first.Messages
+	if came <= 0 {
+		return 0
+	}
+	return (m.now.Bytes - m.first.Bytes) / came * max(m.now.TotalMessages-m.now.Messages, 0)
+}
+
 // duration prints a time span in its two largest units.
 func duration(d time.Duration) string {
 	if d < 9950*time.Millisecond && d%time.Second != 0 {

@@ -87,18 +87,51 @@ func (t *tracker) snapshot() snapshot {
 	s := snapshot{Status: t.status, rate: t.meter.rate}
 	if t.status.Seen < t.status.Expected {
 		s.left, s.leftKnown = t.meter.left()
+		s.stretch(&t.meter)
 	}
 	return s
 }
 
+// stretch makes the time left longer by the days in which nothing more may be received: with a limit a day, what does not fit into today's rest comes in portions
+// of the limit.
+func (s *snapshot) stretch(m *meter) {
+	if s.QuotaLimit == 0 || !s.leftKnown {
+		return
+	}
+	rest := max(s.QuotaLimit-s.QuotaUsed, 0)
+	todo := m.bytesLeft()
+	if todo <= rest {
+		return
+	}
+	days := (todo - rest + s.QuotaLimit - 1) / s.QuotaLimit
+	last := float64(todo-rest-(days-1)*s.QuotaLimit) / float64(s.QuotaLimit) // of the last day, if that day's portion came evenly
+	s.left = max(s.left, time.Duration((float64(days-1)+last)*float64(24*time.Hour)))
+}
+
+// quota tells how much of a day's limit is used.
+func (s snapshot) quota() string {
+	if s.QuotaLimit == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of today's %s used", size(s.QuotaUsed), size(s.QuotaLimit))
+}
+
+// waiting tells why nothing happens.
+func (s snapshot) waiting() string {
+	if s.Waiting == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, waiting %s", printable(s.Waiting), duration(max(time.Until(s.Until), 0).Round(time.Second)))
+}
+
 // text describes the moment in a line.
 func (s snapshot) text() string {
-	return join(s.doing(), s.messages(), s.bytes(), s.speed(), s.timeLeft())
+	return join(s.doing(), s.messages(), s.bytes(), s.speed(), s.timeLeft(), s.quota(), s.waiting())
 }
 
 // barText is text with what matters most in front, since a narrow terminal cuts off the end.
 func (s snapshot) barText() string {
-	return join(s.messages(), s.timeLeft(), s.speed(), s.bytes(), s.doing())
+	return join(s.waiting(), s.messages(), s.timeLeft(), s.quota(), s.speed(), s.bytes(), s.doing())
 }
 
 // join puts commas between the parts that are not empty.
@@ -200,6 +233,9 @@ type progressLine struct {
 	BytesWanted int64   `json:"bytes_wanted"`
 	Rate        float64 `json:"bytes_per_second"`
 	ETA         *int64  `json:"eta_seconds,omitempty"`
+	QuotaUsed   int64   `json:"quota_used,omitempty"` // in the last 24 hours
+	QuotaLimit  int64   `json:"quota_limit,omitempty"`
+	Waiting     string  `json:"waiting,omitempty"` // why
 }
 
 // warningLine is a line of --json.
@@ -227,7 +263,10 @@ func (w *jsonWatcher) Update(s backup.Status) {
 func (w *jsonWatcher) line() progressLine {
 	s := w.snapshot()
 	line := progressLine{Event: "progress", Account: w.account, Phase: string(s.Phase), Mailbox: s.Mailbox, Messages: s.Seen, Total: s.Expected,
-		Bytes: s.DownloadedBytes, BytesWanted: s.WantedBytes, Rate: float64(int64(s.rate))}
+		Bytes: s.DownloadedBytes, BytesWanted: s.WantedBytes, Rate: float64(int64(s.rate)), QuotaLimit: s.QuotaLimit, Waiting: s.Waiting}
+	if s.QuotaLimit > 0 {
+		line.QuotaUsed = s.QuotaUsed
+	}
 	if s.leftKnown {
 		seconds := int64(s.left.Seconds())
 		line.ETA = &seconds
