@@ -19,8 +19,20 @@
 //
 // # Order
 //
-// Copies are recorded by ascending UID of the source within a mailbox, oldest first, however the connections overtake each other; so the archive's own UIDs grow
-// like the source's. At most windowSize copies wait for the oldest that is still missing.
+// The new messages of a mailbox are read in blocks of Options.Block, the newest block first: a first backup of a large account takes days where the server limits
+// the bytes of a day, and is of use after minutes like this. Within a block copies are recorded by ascending UID of the source, oldest first, however the connections
+// overtake each other. So the archive's own UIDs grow like the source's, but for a first backup of more than a block: there later blocks hold older
+// mail. That is what UIDs allow, as when somebody copies old mail into a mailbox, and costs readers nothing but the order of programs that sort by arrival in
+// place of the date. The other way, to set low UIDs aside for the older mail, would break the rule that UIDs only grow (A5): programs that ask for what is above the
+// highest UID they know would never see it. Newest first throughout would turn the order around for everybody, small accounts included. At most windowSize
+// copies wait for the oldest of a block that is still missing, so that a kill loses as little as in any other order.
+//
+// # Quota
+//
+// What is received is counted over the last 24 hours, across runs (quota.go). The count is kept in a derived file of the archive's folder, neither in journal nor database: it is
+// no fact about mail, is written every few megabytes, and its loss only lets a day's limit begin anew. Requests are counted when they are sent, at the size that
+// the server told, and settled when they were answered; with Options.DailyBytes a run that would exceed it asks for nothing more, takes what is under way, and
+// ends with a QuotaError that says when to go on. Bytes count before compression: what a server counts is not known.
 //
 // # Goroutines
 //

@@ -49,6 +49,7 @@ type Session struct {
 	mailbox string // examined, "" for none
 	box     *imap.SelectData
 	noted   noted
+	news    chan struct{} // holds one when the server said unasked that the open mailbox changed
 }
 
 // noted is what the server said unasked; the client's reader writes it.
@@ -61,7 +62,7 @@ type noted struct {
 
 // NewSession makes a Session of an established connection, TLS included, and waits for the server's greeting. The Session owns c, also when NewSession fails.
 func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
-	s := &Session{socket: &socket{Conn: c}}
+	s := &Session{socket: &socket{Conn: c}, news: make(chan struct{}, 1)}
 	if o.AfterStartTLS {
 		s.conn = wire.NewConnAfterStartTLS(s.socket)
 	} else {
@@ -78,7 +79,11 @@ func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
 		// Both are told of what other programs do meanwhile; the next run sees it. An Expunge handler keeps the client's reader from blocking.
 		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 			Expunge: func(uint32) {},
-			Mailbox: func(*imapclient.UnilateralDataMailbox) {},
+			Mailbox: func(d *imapclient.UnilateralDataMailbox) {
+				if d.NumMessages != nil {
+					s.tell()
+				}
+			},
 		},
 	})
 	if err := s.Client.WaitGreeting(); err != nil {

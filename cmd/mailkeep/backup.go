@@ -17,6 +17,7 @@ import (
 // backupOptions are the flags of backup and run.
 type backupOptions struct {
 	acceptChanges bool
+	dryRun        bool
 }
 
 func (a *app) backupCommand() *cobra.Command {
@@ -37,6 +38,7 @@ With --quiet there are no "progress" lines.`,
 			return a.backup(cmd.Context(), args, o)
 		},
 	}
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "list what would be fetched, with bytes, and fetch and write nothing")
 	cmd.Flags().BoolVar(&o.acceptChanges, "accept-changes", false, "believe the server even when more than a tenth of an account vanished at once")
 	return cmd
 }
@@ -49,6 +51,9 @@ func (a *app) backup(ctx context.Context, names []string, o backupOptions) error
 	accounts, err := c.pick(names)
 	if err != nil {
 		return err
+	}
+	if o.dryRun {
+		return a.dryRun(ctx, c.Archive, accounts)
 	}
 	return a.backupAll(ctx, c.Archive, accounts, o)
 }

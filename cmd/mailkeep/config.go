@@ -41,6 +41,7 @@ type Config struct {
 	Archive  string // folder of the archive
 	Accounts []Account
 	Serve    ServeConfig
+	Run      RunConfig
 }
 
 // Account is one source of mail.
@@ -285,6 +286,7 @@ func (p *configParser) config(top map[string]any) *Config {
 			p.tables(path, v, func(path string, v any) { c.Accounts = append(c.Accounts, p.account(path, v)) })
 		},
 		"serve": func(path string, v any) { p.serve(path, v, &c.Serve) },
+		"run":   func(path string, v any) { p.run(path, v, &c.Run) },
 	})
 	if p.err == nil {
 		p.checkNames(c)

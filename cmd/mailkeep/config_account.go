@@ -15,7 +15,7 @@ import (
 )
 
 func (p *configParser) account(path string, value any) Account {
-	a := Account{Auth: authAppPassword, Connections: defaultConnections, Fetching: Fetching{DailyLimit: limitByHost, Compress: true}}
+	a := Account{Auth: authAppPassword, Connections: defaultConnections}
 	p.table(path, value, keys{
 		"name":             p.str(&a.Name),
 		"host":             p.str(&a.Host),
@@ -30,11 +30,11 @@ func (p *configParser) account(path string, value any) Account {
 		"token_file":       p.path(&a.OAuth.TokenFile),
 		"token_command":    p.str(&a.OAuth.TokenCommand),
 		"oauth2":           func(path string, v any) { p.oauth(path, v, &a.OAuth) },
-		"daily_limit":      p.bytes(&a.DailyLimit),
-		"compress":         p.yes(&a.Compress),
+		"daily_limit":      p.bytes(&a.DailyLimit, noLimit),
+		"compress":         p.not(&a.Plain),
 		"include":          p.strs(&a.Include),
 		"max_age":          p.age(&a.MaxAge),
-		"max_size":         p.bytes(&a.MaxSize),
+		"max_size":         p.bytes(&a.MaxSize, 0),
 	})
 	if p.err != nil {
 		return a

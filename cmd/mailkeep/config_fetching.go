@@ -14,22 +14,22 @@ import (
 
 // Fetching says what of an account is fetched, and how fast.
 type Fetching struct {
-	DailyLimit int64         // most bytes to receive in 24 hours; 0 for no limit, limitByHost for what is known of the server
-	Compress   bool          // ask the server to compress
+	DailyLimit int64         // most bytes to receive in 24 hours; 0 for what is known of the server, noLimit for none
+	Plain      bool          // do not ask the server to compress
 	Include    []string      // only these mailboxes, before Exclude is applied; none means all
 	MaxAge     time.Duration // 0, or older messages are left out
 	MaxSize    int64         // 0, or larger messages are left out, in bytes
 }
 
-const limitByHost = -1
+const noLimit = -1
 
 // gmailLimit leaves some of the 2,500 MB a day that Google allows over IMAP to the account's other programs.
 const gmailLimit = 2400e6
 
 // dailyLimit is the limit that counts, 0 for none.
 func (a *Account) dailyLimit() int64 {
-	if a.DailyLimit != limitByHost {
-		return a.DailyLimit
+	if a.DailyLimit != 0 {
+		return max(a.DailyLimit, 0)
 	}
 	host, _, err := net.SplitHostPort(a.Host)
 	if err != nil {
@@ -47,7 +47,7 @@ func (a *Account) dailyLimit() int64 {
 // compresses tells whether compression is worth its time: not to this machine.
 func (a *Account) compresses() bool {
 	host, _, err := net.SplitHostPort(a.Host)
-	return a.Compress && (err != nil || !isLoopback(host))
+	return !a.Plain && (err != nil || !isLoopback(host))
 }
 
 // backupOptions are the options of a backup that the account decides.
@@ -58,12 +58,12 @@ func (a *Account) backupOptions() backup.Options {
 	}
 }
 
-// bytes takes a size such as "2400 MB", or "none".
-func (p *configParser) bytes(to *int64) func(string, any) {
+// bytes takes a size such as "2400 MB", or "none", which becomes none.
+func (p *configParser) bytes(to *int64, none int64) func(string, any) {
 	return func(path string, value any) {
 		text, ok := value.(string)
 		if ok && text == "none" {
-			*to = 0
+			*to = none
 			return
 		}
 		n, err := humanize.ParseBytes(text)
@@ -101,4 +101,13 @@ func parseAge(text string) (time.Duration, error) {
 		}
 	}
 	return 0, fmt.Errorf("%q is no age", text)
+}
+
+// not takes true or false and keeps the contrary.
+func (p *configParser) not(to *bool) func(string, any) {
+	return func(path string, value any) {
+		var b bool
+		p.yes(&b)(path, value)
+		*to = !b
+	}
 }

@@ -62,7 +62,7 @@ func TestConfigErrors(t *testing.T) {
 		{"exclude of numbers", account + "exclude = [\"a\",\n 1]", "f:4: account.exclude must hold names"},
 		{"too many connections", account + "connections = 16", "f:4: account.connections must be a number from 1 to 15"},
 		{"top level key", "acount = 1", `f:1: unknown key "acount"; did you mean "account"?`},
-		{"nothing near", "zzz = 1", `f:1: unknown key "zzz"; known here: account, archive, serve`},
+		{"nothing near", "zzz = 1", `f:1: unknown key "zzz"; known here: account, archive, run, serve`},
 		{"unknown table", account + "[sevre]\nimap = \"x\"", `f:4: unknown key "sevre"; did you mean "serve"?`},
 		{"unknown in login", "[[serve.login]]\nuser = \"a\"\npasword_hash = \"x\"", `f:3: unknown key "serve.login.pasword_hash"; did you mean "password_hash"?`},
 		{"inline tables", "account = [{host = \"h\", user = \"u\", tsl = \"x\"}]", `f:1: unknown key "account.tsl"; did you mean "tls"?`},

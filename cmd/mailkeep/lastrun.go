@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -39,8 +40,13 @@ func readRuns(dir string) (map[string]lastRun, error) {
 	return runs, nil
 }
 
+// noting lets one account at a time change the file.
+var noting sync.Mutex
+
 // noteRun records the latest run of an account. The caller holds the archive's lock.
 func noteRun(dir, account string, run lastRun) error {
+	noting.Lock()
+	defer noting.Unlock()
 	runs, err := readRuns(dir)
 	if err != nil {
 		return err

@@ -77,6 +77,7 @@ type app struct {
 	verbose    bool
 
 	started bool // the command line was understood
+	lines   bool // progress as lines, since several accounts are backed up at once
 }
 
 // commands is the command table.

@@ -60,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "same": cmdSame, "reply": cmdReply,
+			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "fetched": cmdFetched, "listens": cmdListens, "same": cmdSame, "reply": cmdReply,
 			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "get": cmdGet, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
 			"oauth": cmdOAuth, "secretfree": cmdSecretFree,
 			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,

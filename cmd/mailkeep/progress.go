@@ -38,7 +38,7 @@ func (a *app) watch(account string) watcher {
 		return &jsonWatcher{tracker: t, out: a.stdout, quiet: a.quiet}
 	case a.quiet:
 		return &lineWatcher{tracker: t, out: a.stderr, quiet: true}
-	case canDraw(a.stderr):
+	case !a.lines && canDraw(a.stderr):
 		return newBarWatcher(t, a.stderr)
 	}
 	return &lineWatcher{tracker: t, out: a.stderr}

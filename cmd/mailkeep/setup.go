@@ -31,6 +31,7 @@ const passwordTries = 3
 
 func (a *app) setupCommand() *cobra.Command {
 	var o setupOptions
+	var service bool
 	cmd := &cobra.Command{
 		Use:   "setup [address]",
 		Short: "add an account: asks for address and password, tests them, writes the configuration",
@@ -50,9 +51,13 @@ which the README explains; setup asks for it and for its secret, which is empty 
 			if len(args) == 1 {
 				o.address = args[0]
 			}
+			if service {
+				return a.setupService(args)
+			}
 			return a.setup(cmd.Context(), o)
 		},
 	}
+	cmd.Flags().BoolVar(&service, "service", false, "write the file with which the system starts \"mailkeep run\" by itself, and say how to switch it on; asks for no account")
 	cmd.Flags().StringVar(&o.host, "host", "", "`host:port` of the IMAP server, when it is not found from the address")
 	cmd.Flags().StringVar(&o.user, "user", "", "login `name`, when it is not the address")
 	cmd.Flags().StringVar(&o.tls, "tls", "", "implicit, starttls or none (loopback only)")

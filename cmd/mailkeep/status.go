@@ -21,7 +21,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "show what the archive holds and what could not be fetched",
 		Long: `Shows the accounts with their messages and sizes, when each was last backed up, how many messages vanished at the source, the failure
-ledger (messages that the server lists but did not deliver; each backup tries them again), and the disk space used.`,
+ledger (messages that the server lists but did not deliver; each backup tries them again; the exit code is 3 while there are any), and the disk space used.`,
 		Example: "  mailkeep status\n  mailkeep status --json --archive /mnt/backup/MailStore",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context()) },
@@ -71,9 +71,13 @@ func (a *app) status(ctx context.Context) (err error) {
 	}
 	if a.json {
 		printJSON(a.stdout, report)
-		return nil
+	} else if err := a.printStatus(report); err != nil {
+		return err
 	}
-	return a.printStatus(report)
+	if len(report.Failed) > 0 {
+		return fmt.Errorf("%w: each backup tries them again", errIncomplete)
+	}
+	return nil
 }
 
 func newStatus(ctx context.Context, r *archive.Reader) (*statusReport, error) {

@@ -1,0 +1,97 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// ErrNoIdle says that a server cannot tell of new mail by itself.
+var ErrNoIdle = errors.New("the server offers no IDLE")
+
+// idleSilence is how long a connection in IDLE may be silent. The client renews the command every 28 minutes, which the server answers.
+const idleSilence = 35 * time.Minute
+
+// Watch opens a connection and waits with IDLE (RFC 2177) until something changes in INBOX: then it returns nil. It returns nil, too, when the login is about to expire. It
+// returns ErrNoIdle where that cannot be, and another error when the connection breaks: a wait that ended like this may have missed something.
+func Watch(ctx context.Context, dial Dial) error {
+	s, err := dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	release := s.guard(ctx, idleSilence)
+	defer release()
+	if s.caps, err = s.Client.Capability().Wait(); err != nil {
+		return classify(err, "wait for new mail")
+	}
+	if !s.caps.Has(imap.CapIdle) && !s.caps.Has(imap.CapIMAP4rev2) {
+		return ErrNoIdle
+	}
+	if _, err := s.examine("INBOX", true); err != nil {
+		return classify(err, "wait for new mail")
+	}
+	s.changed() // what the server said until here
+	idle, err := s.Client.Idle()
+	if err != nil {
+		return classify(err, "wait for new mail")
+	}
+	return s.idle(ctx, idle)
+}
+
+// idleCommand is imapclient.IdleCommand.
+type idleCommand interface {
+	Close() error
+	Wait() error
+}
+
+func (s *Session) idle(ctx context.Context, command idleCommand) error {
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	var expires <-chan time.Time
+	if !s.Expires.IsZero() {
+		timer := time.NewTimer(time.Until(s.Expires))
+		defer timer.Stop()
+		expires = timer.C
+	}
+	select {
+	case <-s.news:
+	case <-expires:
+	case <-ctx.Done():
+		s.conn.Close()
+		<-ended
+		return context.Cause(ctx)
+	case err := <-ended:
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fail(ErrConnection, err, "wait for new mail: the connection was lost")
+	}
+	err := command.Close()
+	<-ended
+	if err != nil {
+		return fmt.Errorf("end waiting for new mail: %w", err)
+	}
+	return nil
+}
+
+// tell notes that the server said something about the mailbox that is open.
+func (s *Session) tell() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// changed tells whether it did since the last call.
+func (s *Session) changed() bool {
+	select {
+	case <-s.news:
+		return true
+	default:
+		return false
+	}
+}
