@@ -70,6 +70,10 @@ func (s *session) checkPassword(user, password string) (*Login, error) {
 
 // Login implements LOGIN and AUTHENTICATE PLAIN (RFC 9051 section 6.2).
 func (s *session) Login(user, password string) error {
+	if !s.conn.local && s.srv.gate.refuses(s.conn.addr) { // on this machine one program's old password must not shut out the others
+		s.conn.hangUp = "too many failed logins from your address"
+		return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "too many logins from your address have failed, try again in ten minutes"}
+	}
 	l, err := s.checkPassword(user, password)
 	if err != nil {
 		return err

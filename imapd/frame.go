@@ -5,13 +5,17 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
 
 const (
-	maxLine    = 48 << 10 // bytes of a command without its literals; the library's limit is 50 KiB
+	maxLine    = 48 << 10 // bytes of a command without its literals; the library's limit is 50 KiB, and an ID may have 32 before login (RFC 2971 section 3.3)
 	maxLiteral = 4 << 10  // bytes of one literal; the library's limit (RFC 7888 section 5 has the same for LITERAL-)
+	maxRoom    = 64 << 10 // bytes of all literals of a command
+	earlyRoom  = 8 << 10  // the same before login
+	maxEarly   = 100      // commands before login
 	maxReply   = 2 << 10  // bytes of a line that answers a continuation request
 	maxParts   = 64       // literals in one command
 	maxBlunder = 20       // malformed commands on one connection
@@ -25,6 +29,7 @@ type command struct {
 	answered bool   // the library has sent the tagged response
 	size     int    // bytes of its lines so far
 	parts    int    // literals so far
+	room     int64  // how many bytes of literals may still come
 
 	more    bool  // the line given last ends in a literal, after which the command goes on
 	literal int64 // bytes of that literal that the library has not been given
@@ -93,7 +98,7 @@ func (c *conn) giveLine() error {
 		return c.bye("a quoted string does not end")
 	}
 	if !c.cmd.announce(line) {
-		return c.bye("literals are limited to " + strconv.Itoa(maxLiteral) + " bytes")
+		return c.bye(tooBig)
 	}
 	c.cmd.size += len(line)
 	if c.cmd.translate != nil {
@@ -105,12 +110,24 @@ func (c *conn) giveLine() error {
 
 // giveReply gives the library a line that is no command.
 func (c *conn) giveReply() error {
+	c.begun = time.Time{}
 	line, err := c.line(maxReply)
 	if err != nil {
 		return c.tooLong(err)
 	}
 	c.ready = line
 	return nil
+}
+
+// tooBig says what a command may hold.
+const tooBig = "literals are limited to 4 KiB each and 64 KiB in a command, 8 KiB before login"
+
+// newCommand is a command of which nothing is known but how much it may hold.
+func (c *conn) newCommand() command {
+	if c.session.authenticated() {
+		return command{room: maxRoom}
+	}
+	return command{room: earlyRoom}
 }
 
 // announce notes the literal at the end of line. It returns false when the library would refuse it, which it does badly.
@@ -120,7 +137,11 @@ func (cmd *command) announce(line []byte) bool {
 	if ok {
 		cmd.parts++
 	}
-	return size <= maxLiteral && cmd.parts <= maxParts
+	if size > maxLiteral {
+		return false
+	}
+	cmd.room -= size
+	return cmd.room >= 0 && cmd.parts <= maxParts
 }
 
 // dropRest skips what the client still sends of a command that has been answered: it does not wait to be asked for a non-synchronizing literal (RFC 7888), nor
@@ -129,6 +150,7 @@ func (c *conn) dropRest() error {
 	cmd := &c.cmd
 	for cmd.more && cmd.nonSync {
 		for cmd.literal > 0 {
+			c.begun = time.Time{} // it may be of any length, and so take any time
 			if err := c.giveLiteral(); err != nil {
 				return err
 			}

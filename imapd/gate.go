@@ -99,12 +99,8 @@ func (g *gate) failed(addr string) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if len(g.failures) > 10000 {
-		for a, f := range g.failures {
-			if now.Sub(f.last) > forgive {
-				delete(g.failures, a)
-			}
-		}
+	if len(g.failures) > maxFailures {
+		g.forget(now)
 	}
 	f := g.failures[addr]
 	if now.Sub(f.last) > forgive {
@@ -114,6 +110,32 @@ func (g *gate) failed(addr string) time.Duration {
 	f.last = now
 	g.failures[addr] = f
 	return g.limits.LoginDelay << min(f.count-1, 4)
+}
+
+// maxFailures is how many addresses with failed logins are remembered.
+const maxFailures = 10000
+
+// forget makes room: for those that are forgiven, and when somebody guesses from ever new addresses for half of the others too, whichever they are.
+func (g *gate) forget(now time.Time) {
+	for a, f := range g.failures {
+		if now.Sub(f.last) > forgive {
+			delete(g.failures, a)
+		}
+	}
+	for a := range g.failures {
+		if len(g.failures) <= maxFailures/2 {
+			return
+		}
+		delete(g.failures, a)
+	}
+}
+
+// refuses tells whether so many logins from an address have failed that its passwords are not looked at any more.
+func (g *gate) refuses(addr string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := g.failures[addr]
+	return f.count >= g.limits.AddrFailures && time.Since(f.last) <= forgive
 }
 
 func (g *gate) succeeded(addr string) {

@@ -3,6 +3,7 @@ package imapd
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -35,13 +36,19 @@ func init() {
 
 // command reads the next command and gives it to the library, or answers it.
 func (c *conn) command() error {
+	cmd := &c.cmd
+	*cmd, c.begun = c.newCommand(), time.Time{}
 	line, err := c.line(maxLine)
 	if err != nil {
 		return c.tooLong(err)
 	}
-	cmd := &c.cmd
+	if !c.session.authenticated() {
+		if c.early++; c.early > maxEarly {
+			return c.bye("so many commands without a login")
+		}
+	}
 	tag, name, args, wrong := splitCommand(line)
-	*cmd = command{tag: tag, name: name, size: len(line)}
+	cmd.tag, cmd.name, cmd.size = tag, name, len(line)
 	fits := cmd.announce(line)
 	switch {
 	case wrong == "" && !balanced(line):
@@ -58,7 +65,7 @@ func (c *conn) command() error {
 		return c.answer("BAD this command needs a login first")
 	}
 	if !fits {
-		return c.answer("NO [TOOBIG] literals are limited to 4096 bytes")
+		return c.answer("NO [TOOBIG] " + tooBig)
 	}
 	if isArranged(name) {
 		return c.arrangedCommand(line, args)
@@ -131,7 +138,7 @@ func (c *conn) intercept(h handler, line, args []byte, fits bool) error {
 	if h.whole {
 		var err error
 		if !fits {
-			return c.answer("NO [TOOBIG] literals are limited to 4096 bytes")
+			return c.answer("NO [TOOBIG] " + tooBig)
 		}
 		if text, err = c.gather(text); err != nil {
 			return err
@@ -165,7 +172,7 @@ func (c *conn) gather(args string) (string, error) {
 		c.cmd.size += len(line)
 		b.Write(bytes.TrimRight(line, "\r\n"))
 		if !c.cmd.announce(line) {
-			return "", c.bye("literals are limited to 4096 bytes")
+			return "", c.bye(tooBig)
 		}
 	}
 	return b.String(), nil

@@ -27,22 +27,28 @@ type Options struct {
 
 // Limits bound what clients can take. A zero field means the default that it names.
 type Limits struct {
-	Connections   int           // open at once; 1000
-	PerAddress    int           // open at once from one address; 100
-	LoginFailures int           // on one connection, which is then closed; 3
-	LoginDelay    time.Duration // before the first failed login of an address is answered, doubled by each further one up to 16 times; 1 s
-	LoginTimeout  time.Duration // until a connection must have logged in; 1 minute
-	IdleTimeout   time.Duration // without a command; 35 minutes (RFC 9051 section 5.4 wants at least 30)
-	WriteTimeout  time.Duration // for a client to take what is sent, at most a megabyte at a time; 2 minutes
+	Connections    int           // open at once; 1000
+	PerAddress     int           // open at once from one address; 100
+	LoginFailures  int           // on one connection, which is then closed; 3
+	AddrFailures   int           // of one address but loopback, whose logins are then refused unseen until ten minutes after the last one; 20
+	LoginDelay     time.Duration // before the first failed login of an address is answered, doubled by each further one up to 16 times; 1 s
+	LoginTimeout   time.Duration // until a connection must have logged in; 1 minute
+	IdleTimeout    time.Duration // without a command; 35 minutes (RFC 9051 section 5.4 wants at least 30)
+	PieceTimeout   time.Duration // from one piece of a command to the next; 1 minute
+	CommandTimeout time.Duration // for a command to arrive, but for what is skipped of it; 5 minutes
+	WriteTimeout   time.Duration // for a client to take what is sent, at most a megabyte at a time; 2 minutes
 }
 
 func (l *Limits) setDefaults() {
 	setDefault(&l.Connections, 1000)
 	setDefault(&l.PerAddress, 100)
 	setDefault(&l.LoginFailures, 3)
+	setDefault(&l.AddrFailures, 20)
 	setDefault(&l.LoginDelay, time.Second)
 	setDefault(&l.LoginTimeout, time.Minute)
 	setDefault(&l.IdleTimeout, 35*time.Minute)
+	setDefault(&l.PieceTimeout, time.Minute)
+	setDefault(&l.CommandTimeout, 5*time.Minute)
 	setDefault(&l.WriteTimeout, 2*time.Minute)
 }
 

@@ -29,8 +29,10 @@ type conn struct {
 	readErr error  // what ended the stream, once in is used up
 	ready   []byte // the rest of what the library is being given
 	cmd     command
-	blunder int    // malformed commands so far
-	hangUp  string // why to close the connection at the next command; "" for not
+	begun   time.Time // when the client was first found in the middle of the command that it is sending; zero: not yet
+	blunder int       // malformed commands so far
+	early   int       // commands before login so far
+	hangUp  string    // why to close the connection at the next command; "" for not
 
 	mu      sync.Mutex // of what follows
 	raw     net.Conn   // the client; another one after STARTTLS
@@ -45,7 +47,6 @@ const (
 	inputBuffer  = 4 << 10  // what an idle connection keeps for reading
 	outputBuffer = 64 << 10 // responses are sent when so much has been collected
 	streamChunk  = 1 << 20  // what a client must take within Limits.WriteTimeout
-	partTimeout  = time.Minute
 )
 
 // outputs keeps buffers for connections that have something to send.
@@ -136,14 +137,22 @@ func (c *conn) wait() (net.Conn, error) {
 
 // readDeadline is when the client must have sent something.
 func (c *conn) readDeadline() time.Time {
-	now := time.Now()
+	now, limits := time.Now(), &c.srv.options.Limits
 	switch {
 	case !c.session.authenticated():
-		return c.accepted.Add(c.srv.options.Limits.LoginTimeout)
-	case len(c.in) > 0 || c.cmd.more: // in the middle of a command
-		return now.Add(partTimeout)
+		return c.accepted.Add(limits.LoginTimeout)
+	case len(c.in) == 0 && !c.cmd.more:
+		return now.Add(limits.IdleTimeout)
 	}
-	return now.Add(c.srv.options.Limits.IdleTimeout)
+	// In the middle of a command.
+	if c.begun.IsZero() {
+		c.begun = now
+	}
+	piece, whole := now.Add(limits.PieceTimeout), c.begun.Add(limits.CommandTimeout)
+	if piece.Before(whole) {
+		return piece
+	}
+	return whole
 }
 
 // Write implements [net.Conn] for the library.
