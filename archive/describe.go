@@ -85,6 +85,7 @@ func (r *recorder) rename(n Rename) error {
 	if err := r.clearMailboxName(n.Mailbox); err != nil {
 		return err
 	}
+	m.Gone = 0 // it may have made way for another one
 	return r.renameMailbox(m, n.Mailbox)
 }
 
@@ -112,6 +113,8 @@ func (r *recorder) clearFolderName(name string) error {
 	return r.emitFolder(f)
 }
 
+// clearMailboxName makes way for another mailbox of that name. What is set aside is not at the source by its new name: once it is empty it is shown no more. On Gmail
+// that is soon, when it was made for a label which a message had before the list of folders told of the renaming.
 func (r *recorder) clearMailboxName(name string) error {
 	m, err := r.mailboxByName(name)
 	if err != nil || m == nil {
@@ -120,6 +123,9 @@ func (r *recorder) clearMailboxName(name string) error {
 	aside, err := r.unusedName(name, func(s string) (bool, error) { m, err := r.mailboxByName(s); return m != nil, err })
 	if err != nil {
 		return err
+	}
+	if m.Gone == 0 {
+		m.Gone = r.now.Unix()
 	}
 	return r.renameMailbox(m, aside)
 }

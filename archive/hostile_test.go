@@ -30,6 +30,23 @@ func TestRenamesOntoTakenNames(t *testing.T) {
 	s.want("A: 1=b", "D: 1=a", "D (until "+today+"): 1=c!", "Gone from server: 1=c!")
 }
 
+// A label was renamed between the list of folders and the messages: these bring it by its new name, the next list tells of the renaming.
+func TestLabelSeenBeforeItsRenaming(t *testing.T) {
+	s := newSource(t, archive.Gmail)
+	all, old := s.folder("All Mail", `\All`, 1), s.folder("Old", "", 2)
+	one := archive.Copy{Folder: all, UID: 1, Ref: s.put("one"), SourceID: "1", Mailboxes: []string{"All Mail", "Old"}}
+	two := archive.Copy{Folder: all, UID: 2, Ref: s.put("two"), SourceID: "2", Mailboxes: []string{"All Mail", "Old"}}
+	s.record(archive.Batch{Copies: []archive.Copy{one, two}})
+	one.Mailboxes[1] = "New"
+	s.record(archive.Batch{Copies: []archive.Copy{one}})
+	s.want("All Mail: 1=one 2=two", "New: 1=one", "Old: 2=two")
+	s.record(archive.Batch{Renamed: []archive.Rename{{Folder: old, Name: "New", Mailbox: "New"}}})
+	s.want("All Mail: 1=one 2=two", "New: 2=two", "New (until "+time.Now().UTC().Format(time.DateOnly)+"): 1=one")
+	two.Mailboxes[1] = "New"
+	s.record(archive.Batch{Copies: []archive.Copy{one, two}})
+	s.want("All Mail: 1=one 2=two", "New: 2=two 3=one")
+}
+
 func TestSourceHasAMailboxCalledLikeOurs(t *testing.T) {
 	for _, kind := range []archive.Kind{archive.IMAP, archive.Gmail} {
 		t.Run(string(kind), func(t *testing.T) {

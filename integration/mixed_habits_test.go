@@ -243,14 +243,17 @@ func (c *reader) search(byUID bool, key string) ([]uint32, error) {
 	}
 	c.onOther = func(line string) error {
 		rest, isSearch := strings.CutPrefix(line, "SEARCH")
+		if !isSearch {
+			return nil
+		}
 		for _, word := range strings.Fields(rest) {
 			n, err := strconv.ParseUint(word, 10, 32)
-			if isSearch && err != nil {
+			if err != nil {
 				return fmt.Errorf("search result %q", line)
 			}
 			found = append(found, uint32(n))
 		}
-		answered = answered || isSearch
+		answered = true
 		return nil
 	}
 	rows := len(c.box.rows)
