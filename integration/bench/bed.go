@@ -65,7 +65,7 @@ var (
 // stores are Dovecot's users.
 var stores = []dovecot.User{{Name: "maildir"}, {Name: "sdbox", Storage: dovecot.Sdbox}}
 
-// lay fills Dovecot with a corpus, backs that account up and starts all servers. The caller ends them with close, also after an error.
+// lay fills Dovecot with a corpus, makes an archive of the same messages and starts all servers. The caller ends them with close, also after an error.
 func (e *env) lay(ctx context.Context, c corpus) (*bed, error) {
 	b := &bed{env: e, corpus: c}
 	dir, err := e.kept(ctx, "dovecot-"+c.String(), mailSources, func(dir string) error { return e.fillPeers(dir, c) })
@@ -83,12 +83,20 @@ func (e *env) lay(ctx context.Context, c corpus) (*bed, error) {
 	for _, u := range stores {
 		b.peers = append(b.peers, b.dovecot(u.Name))
 	}
-	dir, err = e.kept(ctx, "mailkeep-"+c.String(), archiveSources, func(dir string) error { return e.backUp(ctx, dir, b.peers[0].Target) })
+	dir, err = e.kept(ctx, "mailkeep-"+c.String(), archiveSources, func(dir string) error {
+		if c.n > backedUp {
+			return e.fillArchive(ctx, dir, c)
+		}
+		return e.backUp(ctx, dir, b.peers[0].Target)
+	})
 	if err != nil {
 		return b, err
 	}
 	return b, b.serve(dir)
 }
+
+// backedUp is up to how many messages the archive is made by a backup, as users make it; of more, by writing into it what a backup would write.
+const backedUp = 20_000
 
 // fillPeers fills both of Dovecot's stores and writes down what they hold.
 func (e *env) fillPeers(dir string, c corpus) error {

@@ -58,6 +58,9 @@ func (e *env) grow(ctx context.Context, sizes []int) error {
 
 func (e *env) growTo(ctx context.Context, n int, rows map[string]*growth) (err error) {
 	c := corpus{n, seed, gen.Tiny}
+	if !e.wants(c, scenarioNames()...) {
+		return nil
+	}
 	dir, err := e.kept(ctx, "growth-"+c.String(), archiveSources, func(dir string) error { return e.fillArchive(ctx, dir, c) })
 	if err != nil {
 		return err
@@ -104,7 +107,7 @@ func (g growthStep) warm(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !g.wants(s.Name) {
+		if !g.wants(g.corpus, s.Name) {
 			continue
 		}
 		g.note("%d messages: %s", g.corpus.n, s.Name)
@@ -114,7 +117,7 @@ func (g growthStep) warm(ctx context.Context) error {
 			g.add(s.Tail, "ms", center(samples, 0.99), 0, err)
 		}
 	}
-	if g.wants(peakMemory) {
+	if g.wants(g.corpus, peakMemory) {
 		g.add(peakMemory, "MB", float64(program.PeakMemory(g.ours.pid()))/1e6, 300, nil)
 	}
 	return nil
@@ -122,12 +125,12 @@ func (g growthStep) warm(ctx context.Context) error {
 
 // starts measures a new server.
 func (g growthStep) starts(ctx context.Context) error {
-	if g.wants(selectStarted) {
+	if g.wants(g.corpus, selectStarted) {
 		g.note("%d messages: %s", g.corpus.n, selectStarted)
 		took, err := g.inTurn(ctx, g.all(), rounds, firstSelect)
 		g.add(selectStarted, "ms", center(took[mailkeep], 0.5), selectBound(g.corpus.n), err)
 	}
-	if g.wants(coldIndexed) {
+	if g.wants(g.corpus, coldIndexed) {
 		g.note("%d messages: %s", g.corpus.n, coldIndexed)
 		took, err := g.inTurn(ctx, g.all(), rounds, func(s *server) (load.Sample, error) { return g.fromCold(s, nil) })
 		g.add(coldIndexed, "ms", center(took[mailkeep], 0.5), 0, err)

@@ -16,7 +16,7 @@ const (
 
 // idle measures what a thousand clients that wait cost: the memory of new servers, 10 seconds after the last client began to wait.
 func (b *bed) idle(ctx context.Context) error {
-	if !b.wants(idleMemory) {
+	if !b.wants(b.corpus, idleMemory) {
 		return nil
 	}
 	b.note("%s", idleMemory)

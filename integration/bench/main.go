@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -38,7 +40,7 @@ const usage = `usage: bench serve|backup [flags]
   --scale small     1,000 messages; under a minute (default)
   --scale full      serve: 20,000 messages of 31 KB and 100,000 of 7 KB in 61 mailboxes each, then how cost grows up to 1,000,000;
                     some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages
-  --only REGEXP     serve: only the scenarios whose names match
+  --only REGEXP     serve: only what matches, by corpus and scenario, such as "full-20000 .*LOGIN", "small-100000" or "tiny" (how cost grows)
   --json FILE       also write the figures there
   --markdown FILE   also write the tables there; in a file that has them already only they are replaced
   --cache DIR       keep the messages of --scale full there between runs (default: mailkeep-bench in the system's temporary folder)
@@ -55,7 +57,7 @@ type env struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
 	switch {
@@ -113,13 +115,14 @@ func run(ctx context.Context, args []string) error {
 	e := &env{full: o.scale == "full", dir: dir, cache: o.cache, report: newReport(name, o.scale, dir)}
 	if o.only != "" {
 		e.only = regexp.MustCompile(o.only)
-		e.report.Notes = append(e.report.Notes, fmt.Sprintf("Only the scenarios that match %q were run.", o.only))
+		e.report.Notes = append(e.report.Notes, fmt.Sprintf("Only what matches %q was run.", o.only))
 	}
-	if err := benches[name](ctx, e); err != nil {
+	err = benches[name](ctx, e)
+	e.report.finish()
+	e.report.print(os.Stdout) // after an error, what there is
+	if err != nil {
 		return err
 	}
-	e.report.finish()
-	e.report.print(os.Stdout)
 	if o.jsonFile != "" {
 		if err := e.report.write(o.jsonFile); err != nil {
 			return err
@@ -137,8 +140,10 @@ type discard struct{}
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// wants tells whether a scenario is to be run.
-func (e *env) wants(scenario string) bool { return e.only == nil || e.only.MatchString(scenario) }
+// wants tells whether any of the scenarios is to be run with a corpus.
+func (e *env) wants(c corpus, scenarios ...string) bool {
+	return e.only == nil || slices.ContainsFunc(scenarios, func(s string) bool { return e.only.MatchString(c.String() + " " + s) })
+}
 
 // folder makes a new folder in the benchmark's temporary one.
 func (e *env) folder(name string) (string, error) {

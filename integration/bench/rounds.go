@@ -31,7 +31,7 @@ func (b *bed) warm(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if b.wants(s.Name) && (b.full || !s.Long) {
+		if b.wants(b.corpus, s.Name) && (b.full || !s.Long) {
 			b.note("%s", s.Name)
 			b.measure(s)
 			settle()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"mailkeep/integration/bench/gen"
+	"mailkeep/integration/bench/load"
 	"mailkeep/integration/program"
 )
 
@@ -41,6 +42,9 @@ func benchServe(ctx context.Context, e *env) (err error) {
 
 // table measures everything with one corpus; what does not depend on the messages only with the first.
 func (e *env) table(ctx context.Context, c corpus, first bool) (err error) {
+	if !e.wants(c, scenarioNames()...) {
+		return nil
+	}
 	b, err := e.lay(ctx, c)
 	defer func() { err = firstError(err, b.close()) }()
 	if err != nil {
@@ -62,7 +66,7 @@ const peakMemory = "peak memory of the server after all this"
 
 // peak is what the server has needed at most for the scenarios so far.
 func (b *bed) peak(context.Context) error {
-	if !b.wants(peakMemory) {
+	if !b.wants(b.corpus, peakMemory) {
 		return nil
 	}
 	if peak := program.PeakMemory(b.ours.pid()); peak > 0 {
@@ -70,4 +74,13 @@ func (b *bed) peak(context.Context) error {
 		x.Ours, x.AtMost = float64(peak)/1e6, 300
 	}
 	return nil
+}
+
+// scenarioNames are all that a row can be about.
+func scenarioNames() []string {
+	names := []string{peakMemory, selectStarted, coldIndexed, coldPlain, idleMemory}
+	for _, s := range load.Scenarios() {
+		names = append(names, s.Name)
+	}
+	return names
 }

@@ -20,7 +20,7 @@ const (
 
 // startup measures SELECT of the largest mailbox as the first thing that a client asks of a new server.
 func (b *bed) startup(ctx context.Context) error {
-	if !b.wants(selectStarted) {
+	if !b.wants(b.corpus, selectStarted) {
 		return nil
 	}
 	b.note("%s", selectStarted)
@@ -82,7 +82,7 @@ func (r *row) fill(took map[string][]load.Sample, err error) {
 
 // cold measures what a user waits for who starts everything after the machine has started: the server, login, the list of all headers.
 func (b *bed) cold(ctx context.Context) error {
-	if b.wants(coldIndexed) {
+	if b.wants(b.corpus, coldIndexed) {
 		b.note("%s", coldIndexed)
 		x := b.newRow(coldIndexed, "ms")
 		x.AtLeast = 2
@@ -92,7 +92,7 @@ func (b *bed) cold(ctx context.Context) error {
 		}
 		x.fill(b.inTurn(ctx, b.all(), n, func(s *server) (load.Sample, error) { return b.fromCold(s, nil) }))
 	}
-	if b.full && b.wants(coldPlain) && ctx.Err() == nil {
+	if b.full && b.wants(b.corpus, coldPlain) && ctx.Err() == nil {
 		b.note("%s", coldPlain)
 		x := b.newRow(coldPlain, "ms")
 		took, err := b.inTurn(ctx, b.peers, 1, func(s *server) (load.Sample, error) { return b.fromCold(s, removeIndex) })
