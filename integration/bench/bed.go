@@ -50,7 +50,6 @@ type bed struct {
 	peer     *dovecot.Server
 	ours     *server
 	peers    []*server
-	group    string // the title of its rows
 	tape     string // which answer replay plays
 	replay   *load.Replay
 	recorded *load.Tape
@@ -75,7 +74,6 @@ func (e *env) lay(ctx context.Context, c corpus) (*bed, error) {
 	if err := readJSON(filepath.Join(dir, "tally.json"), &b.tally); err != nil {
 		return b, err
 	}
-	b.group = describe(b.tally)
 	if b.peer, err = startDovecot(dovecot.Options{Mail: filepath.Join(dir, "mail"), Users: stores}); err != nil {
 		return b, err
 	}
@@ -190,7 +188,7 @@ func firstError(a, b error) error {
 
 // newRow adds a row to the bed's table.
 func (b *bed) newRow(scenario, unit string) *row {
-	x := &row{Group: b.group, Scenario: scenario, Unit: unit, Theirs: map[string]float64{}}
+	x := &row{Scenario: scenario, Unit: unit, Theirs: map[string]float64{}}
 	b.report.add(x)
 	return x
 }

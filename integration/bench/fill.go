@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"mailkeep/archive"
 	"mailkeep/integration/bench/gen"
 )
@@ -44,12 +46,13 @@ func (e *env) fillArchive(ctx context.Context, dir string, c corpus) (err error)
 	return writeJSON(filepath.Join(dir, "tally.json"), tally)
 }
 
-// filler records messages in batches.
+// filler records messages in batches, one of them while the messages of the next are put into the archive.
 type filler struct {
-	ctx    context.Context
-	w      *archive.Writer
-	batch  archive.Batch
-	folder archive.FolderID
+	ctx       context.Context
+	w         *archive.Writer
+	batch     archive.Batch
+	folder    archive.FolderID
+	recording errgroup.Group // at most one
 }
 
 func newFiller(ctx context.Context, w *archive.Writer) (*filler, error) {
@@ -82,14 +85,20 @@ func (f *filler) add(m gen.Message) error {
 	if len(f.batch.Copies) < batchSize {
 		return nil
 	}
-	return f.flush()
+	return f.record()
 }
 
-func (f *filler) flush() error {
-	if len(f.batch.Copies) == 0 {
-		return nil
-	}
-	_, err := f.w.Record(f.ctx, f.batch)
-	f.batch = archive.Batch{Account: f.batch.Account}
+// record begins to record the batch, after the one before it.
+func (f *filler) record() error {
+	err := f.recording.Wait()
+	b := f.batch
+	f.batch = archive.Batch{Account: b.Account}
+	f.recording.Go(func() error {
+		_, err := f.w.Record(f.ctx, b)
+		return err
+	})
 	return err
 }
+
+// flush waits until everything is recorded.
+func (f *filler) flush() error { return firstError(f.record(), f.recording.Wait()) }

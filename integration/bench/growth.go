@@ -48,6 +48,7 @@ func (g *growth) missed() bool {
 // grow measures our server at several sizes of archive, with messages of the same kind.
 func (e *env) grow(ctx context.Context, sizes []int) error {
 	rows := map[string]*growth{}
+	defer e.report.begin(growthPart, "How cost grows: ours, messages of 1.2 KB").finish()
 	for _, n := range sizes {
 		if err := e.growTo(ctx, n, rows); err != nil {
 			return fmt.Errorf("%d messages: %w", n, err)

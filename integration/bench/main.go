@@ -42,7 +42,7 @@ const usage = `usage: bench serve|backup [flags]
                     some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages
   --only REGEXP     serve: only what matches, by corpus and scenario, such as "full-20000 .*LOGIN", "small-100000" or "tiny" (how cost grows)
   --json FILE       also write the figures there
-  --markdown FILE   also write the tables there; in a file that has them already only they are replaced
+  --markdown FILE   also write the tables there; what else the file says stays
   --cache DIR       keep the messages of --scale full there between runs (default: mailkeep-bench in the system's temporary folder)
 `
 
@@ -118,7 +118,6 @@ func run(ctx context.Context, args []string) error {
 		e.report.Notes = append(e.report.Notes, fmt.Sprintf("Only what matches %q was run.", o.only))
 	}
 	err = benches[name](ctx, e)
-	e.report.finish()
 	e.report.print(os.Stdout) // after an error, what there is
 	if err != nil {
 		return err

@@ -18,5 +18,6 @@ func startDovecot(opt dovecot.Options) (*dovecot.Server, error) {
 }
 
 func describe(t *gen.Tally) string {
-	return fmt.Sprintf("%d messages, %.1f MB, in %d mailboxes (%d copies)", t.Messages, float64(t.Bytes)/1e6, len(t.Mailboxes), t.Copies)
+	return fmt.Sprintf("%s messages of %.1f KB, %.0f MB, in %d mailboxes (%s copies)",
+		thousands(t.Messages), float64(t.Bytes)/float64(t.Messages)/1e3, float64(t.Bytes)/1e6, len(t.Mailboxes), thousands(t.Copies))
 }

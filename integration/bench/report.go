@@ -13,7 +13,7 @@ import (
 
 // row is one line of a table. Figures are in Unit; less is better for all of them.
 type row struct {
-	Group    string             `json:"group,omitempty"` // the title of its table
+	Part     string             `json:"part,omitempty"` // the key of the part it belongs to
 	Scenario string             `json:"scenario"`
 	Unit     string             `json:"unit"` // ms, MB, or x (a ratio of bytes)
 	Ours     float64            `json:"ours"`
@@ -50,39 +50,60 @@ func (r *row) missed() bool {
 	return r.Wrong != "" || r.AtLeast > 0 && r.ratio() < r.AtLeast || r.AtMost > 0 && r.Ours > r.AtMost
 }
 
+// part is what belongs into one table, with the circumstances under which it was measured.
+type part struct {
+	Key     string    `json:"key"` // names it in a Markdown file
+	Title   string    `json:"title"`
+	Started time.Time `json:"started"`
+	Took    string    `json:"took"`
+	Load    [2]string `json:"load_average"` // of the last minute, at the beginning and at the end
+}
+
 type report struct {
 	Benchmark string    `json:"benchmark"`
 	Scale     string    `json:"scale"`
-	Corpus    string    `json:"corpus,omitempty"`
 	Machine   string    `json:"machine"`
 	Disk      string    `json:"disk"`
 	Commit    string    `json:"commit"`
 	Dovecot   string    `json:"dovecot,omitempty"` // its version
 	Dropped   string    `json:"page_cache_dropped,omitempty"`
-	Load      [2]string `json:"load_average"` // at the beginning and at the end
 	Started   time.Time `json:"started"`
-	Took      string    `json:"took"`
+	Parts     []*part   `json:"parts"`
 	Rows      []*row    `json:"rows"`
 	Growth    []*growth `json:"growth,omitempty"`
 	Notes     []string  `json:"notes,omitempty"`
 }
 
 func newReport(benchmark, scale, dir string) *report {
-	return &report{Benchmark: benchmark, Scale: scale, Machine: machine(), Disk: disk(dir), Commit: commit(), Started: time.Now(), Load: [2]string{loadAverage()}}
+	return &report{Benchmark: benchmark, Scale: scale, Machine: machine(), Disk: disk(dir), Commit: commit(), Started: time.Now()}
 }
 
-func (r *report) add(x *row) { r.Rows = append(r.Rows, x) }
+// begin opens a part; the rows that are added belong to it until the next one. The caller ends it with finish.
+func (r *report) begin(key, title string) *part {
+	p := &part{Key: key, Title: title, Started: time.Now(), Load: [2]string{loadAverage()}}
+	r.Parts = append(r.Parts, p)
+	return p
+}
 
-// finish notes how the run ended.
-func (r *report) finish() {
-	r.Load[1], r.Took = loadAverage(), time.Since(r.Started).Round(time.Second).String()
+// finish notes how measuring a part ended.
+func (p *part) finish() {
+	p.Load[1], p.Took = loadAverage(), time.Since(p.Started).Round(time.Second).String()
+}
+
+func (r *report) add(x *row) {
+	if n := len(r.Parts); n > 0 {
+		x.Part = r.Parts[n-1].Key
+	}
+	r.Rows = append(r.Rows, x)
 }
 
 // print writes the report for people.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s, %s%s\n\n", r.Benchmark, r.Scale, prefixed(", ", r.Corpus))
-	r.about(w)
-	r.tables(w)
+	fmt.Fprintf(w, "\n%s, %s\n", r.Benchmark, r.Scale)
+	for _, p := range r.Parts {
+		fmt.Fprintln(w)
+		r.section(w, p)
+	}
 }
 
 func prefixed(prefix, s string) string {

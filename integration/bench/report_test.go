@@ -41,7 +41,7 @@ func TestGoals(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	r := &report{Benchmark: "serve", Scale: "small", Rows: []*row{
+	r := &report{Benchmark: "serve", Scale: "small", Parts: []*part{{Title: "1,000 messages"}}, Rows: []*row{
 		{Scenario: "fast", Unit: "ms", Ours: 2, Theirs: map[string]float64{"peer": 30}, AtLeast: 5},
 		{Scenario: "slow", Unit: "ms", Ours: 20, Theirs: map[string]float64{"peer": 30}, AtLeast: 5},
 		{Scenario: "broken", Unit: "ms", Wrong: "mailkeep: 1 message, want 2"},
@@ -80,31 +80,32 @@ func TestWrongCalls(t *testing.T) {
 	}
 }
 
-// Rows stand in the table of their group; columns are those that the group's rows have.
-func TestGroups(t *testing.T) {
-	r := &report{Rows: []*row{
-		{Group: "one", Scenario: "a", Unit: "ms", Ours: 2, Floor: 1, Theirs: map[string]float64{"Dovecot": 12345.6}, Rounds: 2},
-		{Group: "two", Scenario: "b", Unit: "MB", Ours: 31, AtMost: 30},
-		{Group: "one", Scenario: "c", Unit: "ms", Ours: 3, Rounds: rounds},
-	}}
-	var b bytes.Buffer
-	r.tables(&b)
-	const want = `
-### one
+// Rows stand in the table of their part; columns are those that the part's rows have.
+func TestParts(t *testing.T) {
+	r := &report{}
+	r.begin("one", "first")
+	r.add(&row{Scenario: "a", Unit: "ms", Ours: 2, Floor: 1, Theirs: map[string]float64{"Dovecot": 12345.6}, Rounds: 2})
+	r.add(&row{Scenario: "c", Unit: "ms", Ours: 3, Rounds: rounds})
+	r.begin("two", "second")
+	r.add(&row{Scenario: "b", Unit: "MB", Ours: 31, AtMost: 30})
+	for i, want := range []string{`### first
 
 | scenario | ours | Dovecot | ratio | goal |  | floor |
 |---|--:|--:|--:|--:|---|---|
 | a (rounds: 2) | 2.00 ms | 12,346 ms | 6172.8 |  |  | 1.00 ms |
 | c | 3.00 ms |  |  |  |  |  |
 
-### two
+- Measured`, `### second
 
 | scenario | ours | ratio | goal |  |
 |---|--:|--:|--:|---|
 | b | 31 MB |  | at most 30 MB | missed |
-`
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+
+- Measured`} {
+		var b bytes.Buffer
+		if r.section(&b, r.Parts[i]); !strings.HasPrefix(b.String(), want) {
+			t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+		}
 	}
 }
 
@@ -136,33 +137,41 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// What people wrote around the tables stays.
+// What people wrote around the tables stays, and so do the parts that were not measured.
 func TestRenew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "RESULTS.md")
-	r := &report{Rows: []*row{{Scenario: "a|b", Unit: "ms", Ours: 1}}}
-	if err := r.renew(path); err != nil {
+	write := func(key, scenario string, ours float64) string {
+		t.Helper()
+		r := &report{}
+		r.begin(key, "title of "+key)
+		r.add(&row{Scenario: scenario, Unit: "ms", Ours: ours})
+		if err := r.renew(path); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if got := write("one", "a|b", 1); !strings.Contains(got, `| a\|b | 1.00 ms |`) {
+		t.Fatal(got)
+	}
+	both := "# Results\n" + write("two", "c", 3) + "## Why\n"
+	if err := os.WriteFile(path, []byte(both), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	first, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(first), `| a\|b | 1.00 ms |`) {
-		t.Fatalf("%v, %s", err, first)
+	if got, want := write("one", "a|b", 2), strings.Replace(both, "1.00 ms", "2.00 ms", 1); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if err := os.WriteFile(path, []byte("# Results\n"+string(first)+"## Why\n"), 0o644); err != nil {
+	begin, end := marks(&part{Key: "one"})
+	if err := os.WriteFile(path, []byte(strings.Replace(both, end, "", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r.Rows[0].Ours = 2
-	if err := r.renew(path); err != nil {
-		t.Fatal(err)
-	}
-	second, err := os.ReadFile(path)
-	if want := "# Results\n" + strings.Replace(string(first), "1.00 ms", "2.00 ms", 1) + "## Why\n"; err != nil || string(second) != want {
-		t.Errorf("%v, got\n%s\nwant\n%s", err, second, want)
-	}
-	if err := os.WriteFile(path, []byte("mine alone\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	r := &report{}
+	r.begin("one", "")
 	if err := r.renew(path); err == nil {
-		t.Error("a file without marks was overwritten")
+		t.Errorf("a file with %q and no end was overwritten", begin)
 	}
 }
 

@@ -50,6 +50,7 @@ func (e *env) table(ctx context.Context, c corpus, first bool) (err error) {
 	if err != nil {
 		return err
 	}
+	defer e.report.begin(c.String(), describe(b.tally)).finish()
 	steps := []func(context.Context) error{b.warm, b.peak, b.startup, b.cold}
 	if first {
 		steps = append(steps, b.idle)

@@ -10,11 +10,21 @@ import (
 	"strings"
 )
 
-// about says what was measured, on what and how.
-func (r *report) about(w io.Writer) {
+// growthPart is the key of the part with the growth table.
+const growthPart = "growth"
+
+// section writes a part: its title, its table, what was measured, on what and how.
+func (r *report) section(w io.Writer, p *part) {
+	fmt.Fprintf(w, "### %s\n\n", p.Title)
+	if p.Key == growthPart {
+		r.growth(w)
+	} else {
+		r.table(w, p.Key)
+	}
+	fmt.Fprintln(w)
 	line := func(format string, args ...any) { fmt.Fprintf(w, "- "+format+"\n", args...) }
-	line("Machine: %s; disk %s; load average %s at the beginning, %s at the end.", r.Machine, r.Disk, r.Load[0], r.Load[1])
-	line("Measured on %s in %s, mailkeep at commit %s%s.", r.Started.Format("2006-01-02 15:04"), r.Took, r.Commit, prefixed(", beside Dovecot ", r.Dovecot))
+	line("Measured on %s in %s, mailkeep at commit %s%s.", p.Started.Format("2006-01-02 15:04"), p.Took, r.Commit, prefixed(", Dovecot ", r.Dovecot))
+	line("Machine: %s; disk %s; load average %s at the beginning, %s at the end.", r.Machine, r.Disk, p.Load[0], p.Load[1])
 	if r.Dropped != "" {
 		line("Page cache dropped: %s.", r.Dropped)
 	}
@@ -23,32 +33,12 @@ func (r *report) about(w io.Writer) {
 	}
 }
 
-// tables writes the rows, a table for each group.
-func (r *report) tables(w io.Writer) {
-	var groups []string
-	for _, x := range r.Rows {
-		if !slices.Contains(groups, x.Group) {
-			groups = append(groups, x.Group)
-		}
-	}
-	for _, g := range groups {
-		fmt.Fprintln(w)
-		if g != "" {
-			fmt.Fprintf(w, "### %s\n\n", g)
-		}
-		r.table(w, g)
-	}
-	if len(r.Growth) > 0 {
-		r.growth(w)
-	}
-}
-
-func (r *report) table(w io.Writer, group string) {
+func (r *report) table(w io.Writer, key string) {
 	var rows []*row
 	var peers []string
 	floor := false
 	for _, x := range r.Rows {
-		if x.Group != group {
+		if x.Part != key {
 			continue
 		}
 		rows, floor = append(rows, x), floor || x.Floor > 0
@@ -87,7 +77,9 @@ func cells(w io.Writer, line ...string) {
 
 // growth writes how cost grows.
 func (r *report) growth(w io.Writer) {
-	fmt.Fprintf(w, "\n### How cost grows: ours, messages of 1.2 KB\n\n")
+	if len(r.Growth) == 0 {
+		return
+	}
 	head := []string{"scenario"}
 	for _, n := range r.Growth[0].Sizes {
 		head = append(head, thousands(n))
@@ -194,30 +186,32 @@ func verdict(wrong string, missed bool) string {
 	return ""
 }
 
-// What stands between these marks in a Markdown file is written by the benchmark, the rest by people.
-const (
-	marksBegin = "<!-- written by bench: begin -->\n"
-	marksEnd   = "<!-- written by bench: end -->\n"
-)
+// What stands between two marks of a part in a Markdown file is written by the benchmark, the rest by people.
+func marks(p *part) (begin, end string) {
+	return "<!-- written by bench, " + p.Key + ": begin -->\n", "<!-- written by bench, " + p.Key + ": end -->\n"
+}
 
-// renew replaces the tables in a Markdown file, or makes the file.
+// renew replaces those parts in a Markdown file that were measured, and adds the ones that the file does not have.
 func (r *report) renew(path string) error {
-	var b bytes.Buffer
-	b.WriteString(marksBegin)
-	r.about(&b)
-	r.tables(&b)
-	b.WriteString(marksEnd)
-	old, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return os.WriteFile(path, b.Bytes(), 0o644)
-	}
-	if err != nil {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	before, rest, begins := bytes.Cut(old, []byte(marksBegin))
-	_, after, ends := bytes.Cut(rest, []byte(marksEnd))
-	if !begins || !ends {
-		return fmt.Errorf("renew %q: it has no lines %q and %q for the tables to stand between", path, strings.TrimSpace(marksBegin), strings.TrimSpace(marksEnd))
+	for _, p := range r.Parts {
+		var b bytes.Buffer
+		begin, end := marks(p)
+		b.WriteString(begin)
+		r.section(&b, p)
+		b.WriteString(end)
+		before, rest, begins := bytes.Cut(text, []byte(begin))
+		_, after, ends := bytes.Cut(rest, []byte(end))
+		if begins && !ends {
+			return fmt.Errorf("renew %q: no line %q follows its %q", path, strings.TrimSpace(end), strings.TrimSpace(begin))
+		}
+		if !begins && len(before) > 0 {
+			before = append(slices.Clip(before), '\n')
+		}
+		text = slices.Concat(before, b.Bytes(), after)
 	}
-	return os.WriteFile(path, slices.Concat(before, b.Bytes(), after), 0o644)
+	return os.WriteFile(path, text, 0o644)
 }
