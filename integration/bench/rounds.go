@@ -18,7 +18,7 @@ func (e *env) enough(s load.Scenario, done int, took time.Duration) bool {
 	case done >= rounds:
 		return true
 	case e.full:
-		return s.Info && done >= 2 && took > 25*time.Second
+		return s.Info && done >= 1 && took > 25*time.Second
 	case s.Info:
 		return done >= 2 && took > 600*time.Millisecond
 	}

@@ -7,8 +7,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -130,6 +134,84 @@ func TestSdboxAndAppend(t *testing.T) {
 	if err != nil || *n.NumMessages != 0 {
 		t.Fatalf("%+v, %v", n, err)
 	}
+}
+
+// Mail in a folder of its own outlives the server; a restarted server has the same address, and hands idle connections to the process that holds them.
+func TestRestartAndHibernate(t *testing.T) {
+	dir := t.TempDir()
+	for at := dir; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opt := Options{Mail: filepath.Join(dir, "mail")}
+	s := New(t, opt)
+	f, err := s.Fill("user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Add("INBOX", Message{Raw: sample, Date: time.Unix(1e9, 0)}), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	count := func(s *Server) {
+		t.Helper()
+		n, err := login(t, s, "user").Status("INBOX", &imap.StatusOptions{NumMessages: true}).Wait()
+		if err != nil || *n.NumMessages != 1 {
+			t.Fatalf("%+v, %v", n, err)
+		}
+	}
+	count(s)
+	addr := s.Addr
+	if err := s.Halt(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Dial("tcp", addr); err == nil {
+		t.Error("a server that was halted takes connections")
+	}
+	if err := s.Restart(time.Second); err != nil || s.Addr != addr {
+		t.Fatalf("%v, %q after %q", err, s.Addr, addr)
+	}
+	count(s)
+	hibernates(t, s)
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	count(New(t, opt))
+}
+
+// hibernates checks that an IDLE leaves no imap process behind, and is answered all the same.
+func hibernates(t *testing.T, s *Server) {
+	t.Helper()
+	c := login(t, s, "user")
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := c.Idle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.GOOS == "linux" && !started(s, "imap-hibernate") {
+		if time.Sleep(50 * time.Millisecond); time.Now().After(deadline) {
+			t.Fatalf("no process imap-hibernate after 10 s:\n%s", important(s.Log()))
+		}
+	}
+	if err := idle.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Noop().Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// started tells whether a service of that name is a child of the server.
+func started(s *Server, service string) bool {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	return slices.ContainsFunc(stats, func(path string) bool {
+		raw, _ := os.ReadFile(path)
+		name, rest, _ := strings.Cut(string(raw), ") ")
+		return strings.HasSuffix(name, "("+service) && strings.HasPrefix(rest[min(1, len(rest)):], fmt.Sprintf(" %d ", s.PID()))
+	})
 }
 
 func TestStopEndsTheProcessAndRemovesItsFolder(t *testing.T) {
