@@ -73,15 +73,28 @@ func New() *Finder {
 	return &Finder{Resolver: net.DefaultResolver, HTTP: newHTTPClient(), Database: MozillaDatabase}
 }
 
+// Known returns the server of an address at one of the large services, without asking anybody.
+func Known(address string) (Server, bool) {
+	local, domain, ok := cutAddress(address)
+	if !ok {
+		return Server{}, false
+	}
+	s, ok := byDomain(domain)
+	if !ok {
+		return Server{}, false
+	}
+	return s.server(local, address, "the address"), true
+}
+
 // Find returns the server of an address, or ErrUnknown, or why ctx ended. The table costs no question; the others are asked at the same time, and the most trustworthy
 // answer counts. Where a domain's mail goes in says more than what its web server says: hosters put a configuration of their own on every domain.
 func (f *Finder) Find(ctx context.Context, address string) (Server, error) {
+	if s, ok := Known(address); ok {
+		return s, nil
+	}
 	local, domain, ok := cutAddress(address)
 	if !ok {
 		return Server{}, ErrUnknown
-	}
-	if s, ok := byDomain(domain); ok {
-		return s.server(local, address, "the address"), nil
 	}
 	timeout := f.Timeout
 	if timeout == 0 {

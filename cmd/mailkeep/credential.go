@@ -89,15 +89,16 @@ func (t *tokenCredential) login(s *backup.Session, token string) error {
 		return tellf(errors.Join(backup.ErrAuth, err), "log in: %v", err)
 	}
 	err = s.Authenticate(m)
-	if err == nil || m.Problem() == "" && !errors.Is(err, backup.ErrAuth) {
+	var no *imap.Error
+	said := errors.As(err, &no)
+	if err == nil || !errors.Is(err, backup.ErrAuth) && (said || m.Problem() == "") { // "not now", or a lost connection; some servers close it once they have told the problem
 		return err
 	}
 	why := m.Problem()
 	if why == "" {
 		why = "the mail server refuses the login"
 	}
-	var no *imap.Error
-	if errors.As(err, &no) {
+	if said {
 		why += fmt.Sprintf(" (it says %q)", clip(no.Text))
 	}
 	return tellf(errors.Join(backup.ErrAuth, err), "log in: %s; check that IMAP is switched on for %s, or run \"mailkeep login %s\" and choose that account in the browser",

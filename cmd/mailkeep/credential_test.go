@@ -16,6 +16,7 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"mailkeep/backup"
+	"mailkeep/integration/gmailsim"
 	"mailkeep/oauth"
 )
 
@@ -140,5 +141,29 @@ func TestBrowserCommand(t *testing.T) {
 	}
 	if err != nil || got[len(got)-1] != page {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestLoginThatShowsNothing: Exchange takes the token of an account without IMAP, and only then says that there is nothing to be had.
+func TestLoginThatShowsNothing(t *testing.T) {
+	for name, do := range map[string]gmailsim.Action{
+		"refused":   {Bad: "User is authenticated but not connected."},
+		"cut short": {Close: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim := gmailsim.New(gmailsim.Options{User: "me@example.org", Tokens: []string{"GOOD"}})
+			sim.AddFault(gmailsim.Fault{Name: name, When: gmailsim.When{Command: "LIST"}, Do: do, Times: -1})
+			acct := &Account{Name: "me", User: "me@example.org", Host: sim.Start(t), TLS: tlsNone}
+			a := &app{stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
+			c := &tokenCredential{acct: acct, get: func(context.Context) (oauth.Token, error) { return oauth.Token{Value: "GOOD"}, nil }}
+			err := a.testLogin(t.Context(), acct, c)
+			if err == nil || !strings.Contains(err.Error(), " lets me@example.org in, but shows no mailbox: ") || !strings.Contains(err.Error(), "check that IMAP is switched on") {
+				t.Errorf("%v", err)
+			}
+			sim.ClearFaults()
+			if err := a.testLogin(t.Context(), acct, c); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -221,8 +221,16 @@ func (a *app) testLogin(ctx context.Context, acct *Account, c credential) error 
 	if err != nil {
 		return err
 	}
+	defer session.Close()
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { session.Close() })
+	defer stop()
+	// Exchange lets in who has a good token, and then says that he is not connected: IMAP is switched off, or the mailbox is another's.
+	if _, err := session.Client.List("", "INBOX", nil).Collect(); err != nil {
+		return fmt.Errorf("%s lets %s in, but shows no mailbox: %w; check that IMAP is switched on, and that the user name is the mailbox's", acct.Host, acct.User, err)
+	}
 	session.Client.Logout().Wait() // only politeness: the login has worked
-	session.Close()
 	return nil
 }
 

@@ -46,13 +46,17 @@ func (a *app) findServer(ctx context.Context, o setupOptions, acct *Account) (ad
 	return found.Advice, nil
 }
 
-// lookUp asks package discover.
+// lookUp asks package discover. What takes time is said.
 func (a *app) lookUp(ctx context.Context, o setupOptions) (discover.Server, error) {
+	if known, ok := discover.Known(o.address); ok {
+		return known, nil
+	}
+	if o.noLookup {
+		return discover.Server{}, discover.ErrUnknown
+	}
+	a.say("looking for the mail server of %s", printable(o.address))
 	finder := *a.finder
 	finder.Database = o.database
-	if o.noLookup {
-		finder = discover.Finder{}
-	}
 	return finder.Find(ctx, o.address)
 }
 
