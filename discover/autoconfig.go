@@ -47,14 +47,16 @@ func (f *Finder) fromAutoconfig(ctx context.Context, q question) (Server, bool) 
 }
 
 func (f *Finder) fromDatabase(ctx context.Context, q question) (Server, bool) {
-	if !strings.HasPrefix(f.Database, "https://") {
-		return Server{}, false
-	}
-	return f.fromPage(ctx, strings.TrimSuffix(f.Database, "/")+"/"+url.PathEscape(q.domain), q)
+	return f.fromPage(ctx, f.page(q.domain), q)
+}
+
+// page is where the database has a domain's configuration.
+func (f *Finder) page(domain string) string {
+	return strings.TrimSuffix(f.Database, "/") + "/" + url.PathEscape(domain)
 }
 
 func (f *Finder) fromPage(ctx context.Context, page string, q question) (Server, bool) {
-	if f.HTTP == nil {
+	if f.HTTP == nil || !strings.HasPrefix(page, "https://") {
 		return Server{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)

@@ -27,7 +27,7 @@ type Server struct {
 	Refusal string // why the mail cannot be had over IMAP; "" when it can, and then Host is empty
 	Access  Access
 	Source  string // where this was found, for users: "the MX records of example.org"
-	// Unproven says that it comes from DNS alone, which can be forged, and lies outside of the address's domain: the user should agree before a password
+	// Unproven says that it comes by DNS, which can be forged, and lies outside of the address's domain: the user should agree before a password
 	// is sent there (RFC 6186 section 6).
 	Unproven bool
 }
@@ -104,7 +104,7 @@ func (f *Finder) Find(ctx context.Context, address string) (Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	q := question{address, local, domain}
-	ways := []func(context.Context, question) (Server, bool){f.fromMX, f.fromAutoconfig, f.fromSRV, f.fromDatabase}
+	ways := []func(context.Context, question) (Server, bool){f.fromMX, f.fromAutoconfig, f.fromSRV, f.fromDatabase, f.fromHoster}
 	results := make([]chan *Server, len(ways))
 	for i, way := range ways {
 		results[i] = make(chan *Server, 1)
@@ -177,6 +177,44 @@ func (f *Finder) fromMX(ctx context.Context, q question) (Server, bool) {
 	}
 	return Server{}, false
 }
+
+// fromHoster asks the database for who takes the domain's mail: the owner of a domain may not be listed there, but whom he pays.
+func (f *Finder) fromHoster(ctx context.Context, q question) (Server, bool) {
+	if f.Resolver == nil || f.HTTP == nil || f.Database == "" || !isASCII(q.domain) {
+		return Server{}, false
+	}
+	records, err := f.Resolver.LookupMX(ctx, q.domain)
+	if err != nil && len(records) == 0 || len(records) == 0 {
+		return Server{}, false
+	}
+	for _, hoster := range parents(strings.ToLower(strings.TrimSuffix(records[0].Host, "."))) {
+		if hoster == q.domain {
+			continue
+		}
+		if s, ok := f.fromPage(ctx, f.page(hoster), q); ok {
+			s.Unproven = true
+			return s, true
+		}
+	}
+	return Server{}, false
+}
+
+// parents are the domains around a host, from the largest that may be somebody's: for mx1.mail.example.co.uk example.co.uk and mail.example.co.uk.
+func parents(host string) (all []string) {
+	if !isHostName(host) {
+		return nil
+	}
+	labels := strings.Split(host, ".")
+	for n := 2; n < len(labels) && len(all) < maxParents; n++ {
+		if second := labels[len(labels)-2]; n == 2 && len(labels[len(labels)-1]) == 2 && len(second) <= 3 {
+			continue // like co.uk and com.br
+		}
+		all = append(all, strings.Join(labels[len(labels)-n:], "."))
+	}
+	return all
+}
+
+const maxParents = 2
 
 // maxRecords bounds how many records of an answer are looked at.
 const maxRecords = 50

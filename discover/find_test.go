@@ -114,6 +114,12 @@ func TestFind(t *testing.T) {
 			srv: map[string][]*net.SRV{"_imaps._tcp.example.org": {{Target: "imap.gmail.com.", Port: 993}}}}},
 		{"database", "imap.hoster.example:993", Implicit, "https://db.test/v1.1/example.org", false, &world{
 			pages: map[string]string{"db.test/v1.1/example.org": config("imap.hoster.example")}}},
+		{"the hoster in the database", "imap.hoster.example:993", Implicit, "https://db.test/v1.1/hoster.example", true, &world{
+			mx: map[string][]*net.MX{domain: {{Host: "mx1.in.hoster.example."}}}, pages: map[string]string{"db.test/v1.1/hoster.example": config("imap.hoster.example")}}},
+		{"a hoster whose name goes on", "imap.hoster.co.uk:993", Implicit, "https://db.test/v1.1/hoster.co.uk", true, &world{
+			mx: map[string][]*net.MX{domain: {{Host: "mx.hoster.co.uk."}}}, pages: map[string]string{"db.test/v1.1/hoster.co.uk": config("imap.hoster.co.uk"), "db.test/v1.1/co.uk": config("evil.example")}}},
+		{"the domain's own exchanger", "", "", "", false, &world{mx: map[string][]*net.MX{domain: {{Host: "mx.example.org."}}}}},
+		{"an exchanger that is none", "", "", "", false, &world{mx: map[string][]*net.MX{domain: {{Host: "."}, {Host: "a b.c"}}}}},
 		{"nothing", "", "", "", false, &world{}},
 		{"redirect to http", "", "", "", false, &world{
 			pages: map[string]string{"autoconfig.example.org/mail/config-v1.1.xml": "-> http://config.example.net/c.xml", "config.example.net/c.xml": config("imap.example.org")}}},

@@ -27,10 +27,9 @@ const (
 		" (where that is not allowed: setup --auth oauth2)"
 	adviceWorkspace = "Google wants an app password: switch on 2-step verification, then make one at https://myaccount.google.com/apppasswords." +
 		" Your company may forbid these; then log in with the browser: setup --auth oauth2"
-	adviceMicrosoft = "Microsoft takes no passwords from mail programs, so you log in with the browser. This takes a client id: register an app of your own" +
-		" (free, once) at https://entra.microsoft.com, App registrations; the README says how."
-	adviceGMX = "Switch IMAP on in the settings of your mailbox on the web (E-mail, POP3 & IMAP); with 2-factor login make an application password there."
-	adviceOwn = "Use your mail password, or an app password if you log in with two factors."
+	adviceMicrosoft = "Microsoft takes no passwords from mail programs, so you log in with the browser."
+	adviceGMX       = "Switch IMAP on in the settings of your mailbox on the web (E-mail, POP3 & IMAP); with 2-factor login make an application password there."
+	adviceOwn       = "Use your mail password, or an app password if you log in with two factors."
 
 	refusalTuta = "Tuta offers no IMAP"
 	refusalHey  = "HEY offers no IMAP"

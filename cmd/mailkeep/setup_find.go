@@ -39,9 +39,12 @@ func (a *app) findServer(ctx context.Context, o setupOptions, acct *Account) (ad
 	if acct.TLS == "" && acct.Host == found.Host {
 		acct.TLS = found.TLS
 	}
-	if !found.Access.Password {
+	if !found.Access.Password || o.auth == authOAuth {
 		acct.Auth = authOAuth
 		acct.OAuth.Client.AuthURL, acct.OAuth.Client.TokenURL, acct.OAuth.Client.Scopes = found.Access.AuthURL, found.Access.TokenURL, found.Access.Scopes
+	}
+	if found.Access.Password && acct.Auth == authOAuth {
+		return "", nil // it speaks of passwords
 	}
 	return found.Advice, nil
 }
@@ -89,9 +92,19 @@ func (a *app) settleAuth(o setupOptions, acct *Account) error {
 	return nil
 }
 
+// clientAdvice says where the client ids of the known services come from.
+var clientAdvice = map[string]string{
+	"google": "Google wants a client id of your own (free, once): make a \"Desktop app\" at https://console.cloud.google.com, and publish it, or every login ends after 7 days;" +
+		" the README says how.",
+	"microsoft": "Microsoft wants a client id of your own (free, once): register an app at https://entra.microsoft.com; the README says how.",
+}
+
 // askClient asks for the client id and its secret.
 func (a *app) askClient(ctx context.Context, acct *Account) (err error) {
 	client := &acct.OAuth.Client
+	if advice := clientAdvice[acct.OAuth.Provider]; advice != "" {
+		a.say("%s", advice)
+	}
 	if client.ID == "" {
 		if client.ID, err = a.ask(ctx, question{title: "OAuth client id at " + client.Name}); err != nil {
 			return err
