@@ -30,6 +30,10 @@ func (k *Keeper) Configure(accounts ...Account) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(&b, "\n[serve]\nimap = %q\nweb = \"\"\n\n[[serve.login]]\nuser = %q\npassword_hash = %q\n", k.IMAP, k.User, hash)
+	fmt.Fprintf(&b, "\n[serve]\nimap = %q\nweb = \"\"\n", k.IMAP)
+	if k.IMAPS != "" {
+		fmt.Fprintf(&b, "imaps = %q\ntls_self_signed = true\n", k.IMAPS)
+	}
+	fmt.Fprintf(&b, "\n[[serve.login]]\nuser = %q\npassword_hash = %q\n", k.User, hash)
 	return os.WriteFile(filepath.Join(k.Dir, "mailkeep.toml"), []byte(b.String()), 0o600)
 }

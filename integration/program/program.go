@@ -41,6 +41,7 @@ type Keeper struct {
 	Binary   string
 	Dir      string // holds mailkeep.toml, MailStore and the password files
 	IMAP     string // address that serve listens on
+	IMAPS    string // another one, for TLS from the first byte with a self-made certificate, which IMAP then offers too; "" for neither
 	User     string // the login of serve, which sees every account
 	Password string
 }
