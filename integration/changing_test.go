@@ -180,9 +180,14 @@ func TestMbsyncAgain(t *testing.T) {
 	checkAnswers(t, c.said)
 }
 
-// neomutt keeps headers and messages of a mailbox between two calls, and only asks for what is new.
-func TestNeomuttAgain(t *testing.T) {
-	neomutt := need.Program(t, "neomutt", "neomutt")
+// neomutt, and mutt which it comes from, keep headers and messages of a mailbox between two calls, and only ask for what is new.
+func TestMuttAgain(t *testing.T) {
+	for _, program := range []string{"neomutt", "mutt"} {
+		t.Run(program, func(t *testing.T) { testMuttAgain(t, need.Program(t, program, program)) })
+	}
+}
+
+func testMuttAgain(t *testing.T, mutt string) {
 	c := newChanging(t)
 	dir := t.TempDir()
 	before := account{}
@@ -192,14 +197,14 @@ func TestNeomuttAgain(t *testing.T) {
 		const mailbox = "work/project x"
 		from := len(c.said.Lines())
 		out := filepath.Join(dir, fmt.Sprintf("out%d", i))
-		pipeAll(t, neomutt, c.login, mailbox, dir, out)
+		pipeAll(t, mutt, c.login, mailbox, dir, out)
 		comparePiped(t, out, after[mailbox])
 		want := placements(account{mailbox: before[mailbox]}, account{mailbox: after[mailbox]})
 		if got := c.bodies(from); got != want {
-			t.Errorf("run %d: neomutt has fetched %d messages, want %d of %d", i, got, want, len(after[mailbox]))
+			t.Errorf("run %d: %d messages were fetched, want %d of %d", i, got, want, len(after[mailbox]))
 		}
 		if got := c.headers(from); got > want {
-			t.Errorf("run %d: neomutt has fetched %d headers, want %d of %d", i, got, want, len(after[mailbox]))
+			t.Errorf("run %d: %d headers were fetched, want %d of %d", i, got, want, len(after[mailbox]))
 		}
 		before = after
 	}
@@ -219,8 +224,8 @@ func (c *changing) headers(from int) int {
 	return n
 }
 
-// pipeAll opens a mailbox in neomutt, which keeps its caches in dir, and has it write all messages to a file.
-func pipeAll(t *testing.T, neomutt string, l login, mailbox, dir, out string) {
+// pipeAll opens a mailbox in mutt or neomutt, which keeps its caches in dir, and has it write all messages to a file.
+func pipeAll(t *testing.T, mutt string, l login, mailbox, dir, out string) {
 	t.Helper()
 	script := need.Program(t, "script", "bsdutils")
 	rc := filepath.Join(dir, "rc")
@@ -231,7 +236,7 @@ func pipeAll(t *testing.T, neomutt string, l login, mailbox, dir, out string) {
 		"set imap_user="+l.user, "set imap_pass="+l.password, "set folder=imap://"+l.addr+"/", "set tmpdir="+dir,
 		"set header_cache="+filepath.Join(dir, "headers"), "set message_cachedir="+filepath.Join(dir, "messages"),
 	), "\n")+"\n"), 0o600))
-	command := fmt.Sprintf("stty rows 60 cols 160; TERM=xterm LC_ALL=C.UTF-8 exec %s -n -F %s -f 'imap://%s/%s' -e 'push \"%s\"'", neomutt, rc, l.addr,
+	command := fmt.Sprintf("stty rows 60 cols 160; TERM=xterm LC_ALL=C.UTF-8 exec %s -n -F %s -f 'imap://%s/%s' -e 'push \"%s\"'", mutt, rc, l.addr,
 		dovecot.EncodeName(mailbox), "<tag-pattern>~A<enter><tag-prefix><pipe-message>cat > "+out+"<enter><quit>")
 	if _, err := client(t, time.Minute, script, "-q", "-f", "-e", "-c", command, filepath.Join(dir, "screen")); err != nil {
 		screen, _ := os.ReadFile(filepath.Join(dir, "screen"))
