@@ -161,6 +161,9 @@ func syntaxError(file, text string, err error) error {
 		message = "it is not TOML"
 	}
 	before := text[:min(max(at.Position.Start, 0), len(text))] // Position.Line counts a line end at fault as the next line's
+	if key, _, _ := strings.Cut(before[strings.LastIndexByte(before, '\n')+1:], "="); strings.Contains(key, "secret") || strings.Contains(key, "password") {
+		message = "the value is not written as it should: text stands in quotes" // TOML's own words may quote it
+	}
 	return usagef("%s:%d: %s; config.example.toml shows how it should look", file, 1+strings.Count(before, "\n"), lowerFirst(message))
 }
 

@@ -20,12 +20,23 @@ func (p *configParser) oauth(path string, value any, o *OAuthConfig) {
 	p.table(path, value, keys{
 		"provider":      p.str(&o.Provider),
 		"client_id":     p.str(&o.Client.ID),
-		"client_secret": p.str(&o.Client.Secret),
+		"client_secret": p.secret(&o.Client.Secret),
 		"auth_url":      p.str(&o.Client.AuthURL),
 		"token_url":     p.str(&o.Client.TokenURL),
 		"scopes":        p.strs(&o.Client.Scopes),
 		"redirect_url":  p.str(&o.Client.Redirect),
 	})
+}
+
+// secret is str for what must not be shown, not even when it is written wrongly.
+func (p *configParser) secret(to *string) func(string, any) {
+	return func(path string, value any) {
+		if _, ok := value.(string); !ok {
+			p.fail(path, "%s must be text in quotes", plainKey(path))
+			return
+		}
+		p.str(to)(path, value)
+	}
 }
 
 // settleOAuth completes what the provider's name implies and checks the rest.

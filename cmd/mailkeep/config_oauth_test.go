@@ -79,3 +79,14 @@ func TestOAuthAccountText(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretsInWrongConfigurations: a slip of the pen does not show the secret in the error.
+func TestSecretsInWrongConfigurations(t *testing.T) {
+	for _, line := range []string{"client_secret = 5417", "client_secret = 5417-abc", "client_secret = abc5417", "client_secret = \"5417", "client_secret = '5417\"", "client_secret = 5417 5417",
+		"client_secret = [\"5417\"]", "client_secret = \"5417\\q\"", "client_secret = \"x\" 5417", "client_secret 5417", "client_secret = \"a\\n5417\"", "client_secret: 5417"} {
+		_, err := parseConfig("f", "[[account]]\nuser = \"me\"\nhost = \"imap.gmail.com\"\nauth = \"oauth2\"\n[account.oauth2]\nclient_id = \"x\"\n"+line+"\n")
+		if err == nil || strings.Contains(err.Error(), "5417") {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
