@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -165,5 +166,35 @@ func TestLoginThatShowsNothing(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestTokenCommand: another program's access tokens log in; a refused one is asked for once more, since the program may have had an old one.
+func TestTokenCommand(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the commands are a Unix shell's")
+	}
+	sim := gmailsim.New(gmailsim.Options{User: "me@example.org", Tokens: []string{"GOOD"}})
+	addr := sim.Start(t)
+	file := filepath.Join(t.TempDir(), "calls")
+	var stderr strings.Builder
+	a := &app{stderr: &stderr, log: slog.New(slog.NewTextHandler(&stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for command, want := range map[string]string{
+		"echo GOOD": "",
+		"if test -e '" + file + "'; then echo GOOD; else touch '" + file + "'; echo STALE; fi": "",
+		"echo STALE": "does not accept the token",
+		"true":       "token_command printed nothing; its first line must be the token",
+	} {
+		acct := &Account{Name: "me", User: "me@example.org", Host: addr, TLS: tlsNone, Auth: authOAuth, OAuth: OAuthConfig{TokenCommand: command}}
+		c, err := a.credential(t.Context(), acct)
+		if err == nil {
+			err = a.testLogin(t.Context(), acct, c)
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", command, err)
+		}
+		if shown := stderr.String() + fmt.Sprint(err); strings.Contains(shown, "GOOD") || strings.Contains(shown, "STALE") {
+			t.Errorf("the token is shown: %s", shown)
+		}
 	}
 }
