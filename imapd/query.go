@@ -30,7 +30,8 @@ type query struct {
 	body       []string
 	text       []string
 
-	cost int // 0 for what the row answers, 1 for what the header answers, 2 for what needs the whole message
+	simple bool // matchesRow says it all
+	cost   int  // 0 for what the row answers, 1 for what the header answers, 2 for what needs the whole message
 }
 
 // candidate is a message under consideration. What had to be read of it is kept.
@@ -47,6 +48,12 @@ type candidate struct {
 	hasLines bool
 	texts    []string // folded, of the body; nil until needed
 	hasTexts bool
+}
+
+// next makes m stand for another message.
+func (m *candidate) next(i int, r *row) {
+	m.src.next(r)
+	*m = candidate{index: i, row: r, src: m.src}
 }
 
 // compile prepares criteria for the messages of snap.
@@ -87,6 +94,7 @@ func (s *session) compile(snap *snapshot, c *imap.SearchCriteria) *query {
 	slices.SortStableFunc(q.not, func(a, b *query) int { return a.cost - b.cost })
 	slices.SortStableFunc(q.or, func(a, b [2]*query) int { return pairCost(a) - pairCost(b) })
 	q.cost = q.sumUp()
+	q.simple = q.cost == 0 && len(q.tests)+len(q.not)+len(q.or) == 0
 	return q
 }
 
@@ -126,7 +134,7 @@ func pairCost(pair [2]*query) int { return max(pair[0].cost, pair[1].cost) }
 
 // matches reports whether m is found. When m.err is set afterwards the answer means nothing.
 func (q *query) matches(ctx context.Context, m *candidate) bool {
-	if !q.matchesRow(m) {
+	if !q.matchesRow(m.index, m.row) || !q.passes(m) {
 		return false
 	}
 	deep := func(cost int) bool { // what costs so much, of the nested keys
@@ -146,10 +154,9 @@ func (q *query) matches(ctx context.Context, m *candidate) bool {
 }
 
 // matchesRow tests what the archive knows without the message.
-func (q *query) matchesRow(m *candidate) bool {
-	r := m.row
+func (q *query) matchesRow(i int, r *row) bool {
 	for _, spans := range q.spans {
-		if !contains(spans, m.index) {
+		if !contains(spans, i) {
 			return false
 		}
 	}
@@ -159,7 +166,7 @@ func (q *query) matchesRow(m *candidate) bool {
 	if q.larger > 0 && r.size <= q.larger || q.less > 0 && r.size >= q.less {
 		return false
 	}
-	return q.onDay(r) && q.passes(m)
+	return q.onDay(r)
 }
 
 // onDay compares the day of INTERNALDATE, in its own zone (RFC 9051 section 6.4.4).

@@ -1,14 +1,8 @@
 package imapd
 
 import (
-	"context"
-	"errors"
-	"strconv"
-
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
-
-	"mailkeep/archive"
 )
 
 // Search implements SEARCH and UID SEARCH (RFC 9051 section 6.4.4), with RETURN (RFC 4731) and SAVE (RFC 5182).
@@ -23,7 +17,7 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	if fault := s.conn.cmd.fault; fault != nil {
 		return nil, fault
 	}
-	found, err := s.scan(ctx, snap, q)
+	found, err := s.scan(ctx, snap, q, func() *query { return s.compile(snap, criteria) })
 	if err != nil {
 		if o.ReturnSave {
 			s.saved = nil
@@ -37,44 +31,6 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 		return s.searchArranged(ctx, kind, snap, found, o)
 	}
 	return searchData(kind, snap, found, o), nil
-}
-
-// scan returns the indexes of the messages that q finds, ascending. It ends early when ctx does. Messages whose file is missing or damaged are not found by what is in them: one of them
-// must not make a whole mailbox unsearchable.
-func (s *session) scan(ctx context.Context, snap *snapshot, q *query) ([]int, error) {
-	var found []int
-	var head []byte
-	sums := summaries{bodies: &s.srv.bodies}
-	defer sums.close()
-	damaged := 0
-	for i, r := range snap.all() {
-		if i%64 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if r.ref.IsZero() {
-			continue // taken out since, the client will be told
-		}
-		m := candidate{index: i, row: r, src: source{bodies: &s.srv.bodies, summaries: &sums, snap: snap, row: r, head: head}}
-		match := q.matches(ctx, &m)
-		m.src.close()
-		head = m.src.head
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.Is(m.err, errDamaged):
-			if damaged++; damaged <= maxTold {
-				s.srv.log.Error("imap: message cannot be searched", "uid", r.uid, "error", m.err)
-			}
-		case m.err != nil && !errors.Is(m.err, archive.ErrNotFound):
-			return nil, m.err
-		case m.err == nil && match:
-			found = append(found, i)
-		}
-	}
-	if damaged > 0 {
-		return found, s.conn.send([]byte("* NO messages that are damaged in the archive were not searched: " + strconv.Itoa(damaged) + "\r\n"))
-	}
-	return found, nil
 }
 
 // save keeps the result for "$". When only the least or greatest was asked for, only these (RFC 5182 section 2.4).
