@@ -48,6 +48,8 @@ func BenchmarkServer(b *testing.B) {
 		{"search-subject", "UID SEARCH SUBJECT 19999"},
 		{"search-body", "UID SEARCH BODY nowhere"},
 		{"select", "SELECT INBOX"},
+		{"status", "STATUS INBOX (MESSAGES UNSEEN UIDNEXT)"},
+		{"one-body", "UID FETCH 10000 (BODY.PEEK[])"},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			c := login(b, addr)
@@ -64,6 +66,16 @@ func BenchmarkServer(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchMessages, "ns/msg")
 		})
+	}
+}
+
+// BenchmarkLogin measures what a client that comes for a moment costs.
+func BenchmarkLogin(b *testing.B) {
+	addr := serve(b, newArchive(b).w.Reader, testOptions())
+	for b.Loop() {
+		c := login(b, addr)
+		c.ok("LOGOUT")
+		c.conn.Close()
 	}
 }
 

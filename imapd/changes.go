@@ -22,23 +22,23 @@ type changes struct {
 	looked  time.Time
 
 	waitMu  sync.Mutex
-	waiters map[chan struct{}]struct{}
+	waiters map[*idler]struct{}
 	stop    context.CancelFunc // of the poller; nil when it does not run
-	ended   bool               // no poller may start any more
-	poller  sync.WaitGroup
+	ended   bool               // no goroutine may start any more
+	running sync.WaitGroup     // the poller and idlers
 }
 
 func (c *changes) init(s *Server) {
 	c.srv = s
-	c.waiters = make(map[chan struct{}]struct{})
+	c.waiters = make(map[*idler]struct{})
 }
 
-// wait returns when the poller has ended; the server's context must have.
+// wait returns when all goroutines have ended; the server's context must have.
 func (c *changes) wait() {
 	c.waitMu.Lock()
 	c.ended = true
 	c.waitMu.Unlock()
-	c.poller.Wait()
+	c.running.Wait()
 }
 
 // look brings the open views up to date. Unless now is set, what was seen within the poll interval is good enough, or what another goroutine is just looking at. A view that
@@ -74,30 +74,30 @@ func (c *changes) look(ctx context.Context, now bool) error {
 func (c *changes) wake() {
 	c.waitMu.Lock()
 	defer c.waitMu.Unlock()
+	if c.ended {
+		return
+	}
 	for w := range c.waiters {
-		select {
-		case w <- struct{}{}:
-		default: // it has not come round since the last time
+		if w.begin() {
+			c.running.Go(w.run)
 		}
 	}
 }
 
-// subscribe returns a channel that gets a value after each change. The poller runs until all have unsubscribed.
-func (c *changes) subscribe() chan struct{} {
-	w := make(chan struct{}, 1)
+// subscribe has w woken after each change. The poller runs until all have unsubscribed.
+func (c *changes) subscribe(w *idler) {
 	c.waitMu.Lock()
 	defer c.waitMu.Unlock()
 	c.waiters[w] = struct{}{}
 	if c.stop == nil && !c.ended {
 		ctx, cancel := context.WithCancel(c.srv.ctx)
 		c.stop = cancel
-		c.poller.Add(1)
+		c.running.Add(1)
 		go c.poll(ctx)
 	}
-	return w
 }
 
-func (c *changes) unsubscribe(w chan struct{}) {
+func (c *changes) unsubscribe(w *idler) {
 	c.waitMu.Lock()
 	defer c.waitMu.Unlock()
 	delete(c.waiters, w)
@@ -108,7 +108,7 @@ func (c *changes) unsubscribe(w chan struct{}) {
 }
 
 func (c *changes) poll(ctx context.Context) {
-	defer c.poller.Done()
+	defer c.running.Done()
 	tick := time.NewTicker(c.srv.options.PollInterval)
 	defer tick.Stop()
 	broken := false
@@ -135,40 +135,6 @@ func (s *session) Poll(_ *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tell(allowExpunge)
-}
-
-// Idle implements IDLE (RFC 9051 section 6.3.13).
-func (s *session) Idle(_ *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	changed := s.srv.changes.subscribe()
-	defer s.srv.changes.unsubscribe(changed)
-	select {
-	case changed <- struct{}{}: // what was seen before counts too
-	default:
-	}
-	for {
-		select {
-		case <-stop:
-			return nil
-		case <-s.ctx().Done():
-			return nil
-		case <-changed:
-		}
-		if err := s.tellIdle(stop); err != nil {
-			return err
-		}
-	}
-}
-
-// tellIdle is tell unless IDLE has ended: the client may have sent another command, whose responses must not be mixed with these.
-func (s *session) tellIdle(stop <-chan struct{}) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-stop:
-		return nil
-	default:
-	}
-	return s.tell(true)
 }
 
 // tell sends EXPUNGE, EXISTS and FETCH for what has changed, and moves the session on. The caller holds s.mu.

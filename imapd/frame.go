@@ -34,7 +34,7 @@ type command struct {
 	more    bool  // the line given last ends in a literal, after which the command goes on
 	literal int64 // bytes of that literal that the library has not been given
 	nonSync bool  // the client sends that literal without being asked
-	replies bool  // the client goes on with lines that are no commands: IDLE, AUTHENTICATE
+	replies bool  // the client goes on with lines that are no commands: AUTHENTICATE
 
 	translate    lineTranslator // of the lines after the first; nil: as they are
 	fetch        fetchItems     // of FETCH

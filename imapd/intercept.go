@@ -21,6 +21,7 @@ var intercepted map[string]handler
 
 func init() {
 	intercepted = map[string]handler{
+		"IDLE":       {imap.ConnStateAuthenticated, false, (*conn).idle},
 		"ID":         {imap.ConnStateNone, true, (*conn).id},
 		"STARTTLS":   {imap.ConnStateNone, false, (*conn).startTLS},
 		"APPEND":     {imap.ConnStateAuthenticated, false, refuse},

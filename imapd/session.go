@@ -26,6 +26,7 @@ type session struct {
 	box    *position // the selected mailbox; nil for none
 	saved  []archive.UID
 	closed bool
+	idling bool // in IDLE
 }
 
 var (

@@ -10,7 +10,7 @@ import (
 func (c *conn) translateFirst(line, args []byte) []byte {
 	cmd := &c.cmd
 	switch cmd.name {
-	case "IDLE", "AUTHENTICATE":
+	case "AUTHENTICATE":
 		cmd.replies = true
 	case "FETCH", "UID FETCH":
 		scan := &fetchScanner{items: &cmd.fetch}

@@ -26,6 +26,7 @@ type conn struct {
 
 	// The reading side belongs to the library's goroutine; watch lends it out.
 	in      []byte // bytes received and not yet consumed
+	talks   bool   // there was more to read than there was room for
 	readErr error  // what ended the stream, once in is used up
 	ready   []byte // the rest of what the library is being given
 	cmd     command
@@ -44,13 +45,14 @@ type conn struct {
 }
 
 const (
-	inputBuffer  = 4 << 10  // what an idle connection keeps for reading
+	inputBuffer  = 512      // what an idle connection keeps for reading
+	manyInput    = 8 << 10  // the same of one that sends much at a time
 	outputBuffer = 64 << 10 // responses are sent when so much has been collected
 	streamChunk  = 1 << 20  // what a client must take within Limits.WriteTimeout
 )
 
 // outputs keeps buffers for connections that have something to send.
-var outputs = sync.Pool{New: func() any { b := make([]byte, 0, outputBuffer+inputBuffer); return &b }}
+var outputs = sync.Pool{New: func() any { b := make([]byte, 0, outputBuffer+4<<10); return &b }}
 
 func newConn(srv *Server, raw net.Conn) *conn {
 	c := &conn{srv: srv, base: raw, raw: raw, accepted: time.Now()}
@@ -109,12 +111,17 @@ func (c *conn) fill() error {
 // receive appends what the client sends to c.in.
 func (c *conn) receive(raw net.Conn) error {
 	if cap(c.in)-len(c.in) < inputBuffer/4 {
-		grown := make([]byte, len(c.in), max(inputBuffer, 2*len(c.in)))
+		size := max(inputBuffer, 2*len(c.in))
+		if c.talks {
+			size = max(size, manyInput)
+		}
+		grown := make([]byte, len(c.in), size)
 		copy(grown, c.in)
 		c.in = grown
 	}
-	n, err := raw.Read(c.in[len(c.in):cap(c.in)])
-	c.in = c.in[:len(c.in)+n]
+	room := c.in[len(c.in):cap(c.in)]
+	n, err := raw.Read(room)
+	c.in, c.talks = c.in[:len(c.in)+n], n == len(room)
 	if n > 0 {
 		return nil
 	}
