@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"net"
+	"net/http/httptest"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 	"mailkeep/integration/program"
 	"mailkeep/integration/proxy"
 	"mailkeep/integration/thunderbird"
+	"mailkeep/web"
 )
 
 // desk is a person at a Thunderbird, with an archive and a live account in it.
@@ -29,7 +33,8 @@ type desk struct {
 	want   account // what the archive holds, in the order of UIDs
 	said   *proxy.Transcript
 	live   login
-	large  login // another archive, with one large mailbox
+	large  login  // another archive, with one large mailbox
+	page   string // address of the page that serves settings
 }
 
 // restored is the mailbox of the live account into which messages are dragged.
@@ -46,6 +51,7 @@ func TestThunderbird(t *testing.T) {
 		name string
 		run  func(*desk, *testing.T)
 	}{
+		{"settings found from an address", (*desk).testLookUp},
 		{"folders with their names and special uses", (*desk).testFolders},
 		{"message lists", (*desk).testHeaders},
 		{"every folder is read-only", (*desk).testReadOnly},
@@ -99,17 +105,66 @@ func newDesk(t *testing.T) *desk {
 			t.Fatal(err)
 		}
 	}
+	d.page = servePage(t, d.kept)
+	_, pagePort, err := net.SplitHostPort(d.page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(pagePort)
+	if err != nil {
+		t.Fatal(err)
+	}
 	d.Thunderbird = thunderbird.Start(t, thunderbird.Options{
 		Accounts: []thunderbird.Account{
 			{Addr: relay.Addr, User: d.kept.user, Password: d.kept.password, Name: "Archive"},
 			{Addr: live.Addr, User: "live", Password: "pass", Name: "Live"},
 			{Addr: d.large.addr, User: d.large.user, Password: d.large.password, Name: "Large archive"},
 		},
-		// What a test has not asked for would come at any time.
-		Prefs: map[string]any{"mail.server.default.autosync_offline_stores": false},
+		Prefs: map[string]any{
+			// What a test has not asked for would come at any time.
+			"mail.server.default.autosync_offline_stores": false,
+			// Every host is the page that serves settings.
+			"network.proxy.http_port": number,
+		},
 	})
 	t.Logf("Thunderbird %s", d.Version)
 	return d
+}
+
+// pageHost is the name of the machine on which the archive's page is.
+const pageHost = "archive.example.org"
+
+// servePage serves the page of an archive and gives its address.
+func servePage(t *testing.T, l login) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(l.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(web.Handler(web.Options{
+		Servers: []web.Server{{Host: host, Port: n, Security: web.Plain}}, Logins: []web.Login{{User: "somebody"}, {User: l.user}}, Hosts: []string{pageHost},
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// testLookUp lets Thunderbird find the settings of an address by itself. It asks over HTTPS first, which leads nowhere here.
+func (d *desk) testLookUp(t *testing.T) {
+	host, port, err := net.SplitHostPort(d.kept.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := d.LookUp(d.kept.user + "@" + pageHost)
+	if got.Type != "imap" || got.Hostname != host || strconv.Itoa(got.Port) != port || got.SocketType != 0 || got.Auth != 3 || got.Username != d.kept.user {
+		t.Errorf("Thunderbird finds %+v", got)
+	}
+	if !strings.HasSuffix(got.Sender, ".invalid") {
+		t.Errorf("Thunderbird would send by %q", got.Sender)
+	}
 }
 
 // largeArchive is an archive with a mailbox "Large".

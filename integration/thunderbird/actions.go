@@ -178,6 +178,25 @@ func (tb *Thunderbird) Offline(on bool) {
 	tb.call(nil, "offline", on)
 }
 
+// Settings are what Thunderbird finds out about an address by itself.
+type Settings struct {
+	Type       string // "imap"
+	Hostname   string
+	Port       int
+	SocketType int // nsMsgSocketType: 0 plain, 2 STARTTLS, 3 TLS
+	Auth       int // nsMsgAuthMethod: 3 normal password
+	Username   string
+	Sender     string // host of the outgoing server
+	Name       string // what the settings call themselves
+}
+
+// LookUp asks the domain of an address for its settings.
+func (tb *Thunderbird) LookUp(address string) (s Settings) {
+	tb.t.Helper()
+	tb.call(&s, "lookUp", address)
+	return s
+}
+
 // Stored gives a message as it is stored in the profile.
 func (tb *Thunderbird) Stored(user, folder string, uid int) []byte {
 	tb.t.Helper()

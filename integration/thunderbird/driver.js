@@ -342,6 +342,14 @@ window_.mailkeepTest = {
     Services.io.offline = on;
   },
 
+  // lookUp asks the domain of an address how mail for it is read, as the window for a new account does.
+  async lookUp(address) {
+    const { FetchConfig } = ChromeUtils.importESModule("resource:///modules/accountcreation/FetchConfig.sys.mjs");
+    const config = await FetchConfig.fromISP(address.split("@")[1], address, new AbortController().signal);
+    const { hostname, port, socketType, auth, username, type } = config.incoming;
+    return { hostname, port, socketType, auth, username, type, sender: config.outgoing?.hostname ?? "", name: config.displayName };
+  },
+
   // stored gives the bytes of a message that is in the profile, in base64.
   async stored(user, name, uid) {
     const folder = find(user, name);
