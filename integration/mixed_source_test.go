@@ -224,6 +224,20 @@ func (s *source) relabel() (string, error) {
 	return "label deleted", s.sim.DeleteLabel(old)
 }
 
+// avoidLimits makes the account's size one that is no limit of Gmail's for folders: a backup calls itself incomplete then.
+func (s *source) avoidLimits() {
+	for {
+		all, err := s.sim.Snapshot().Mailbox(s.sim.FolderName(`\All`))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(all.Messages)%1000 != 0 {
+			return
+		}
+		s.deliver(nil)
+	}
+}
+
 // run changes the account some fifty times a second until stop is closed.
 func (s *source) run(stop <-chan struct{}) {
 	for {
