@@ -16,6 +16,7 @@ import (
 type listeners struct {
 	imap, imaps, web net.Listener // nil: not; imaps and web beyond loopback speak TLS
 	certificate      *certificate // nil: there is none
+	names            []string     // by which other machines reach this one, as they are configured
 }
 
 // listen opens all that is configured. What others could listen in on it refuses.
@@ -23,7 +24,7 @@ func (s *ServeConfig) listen(log *slog.Logger) (*listeners, error) {
 	if len(s.Logins) == 0 {
 		return nil, usagef("nobody could log in: the configuration has no [[serve.login]]; \"mailkeep setup\" makes one")
 	}
-	l := new(listeners)
+	l := &listeners{names: s.Names}
 	var err error
 	if l.certificate, err = s.certificate(log); err != nil {
 		return nil, err
@@ -117,6 +118,11 @@ func (l *listeners) servers() []web.Server {
 		out = append(out, serverAt(l.imap.Addr(), web.StartTLS))
 	case l.imap != nil:
 		out = append(out, serverAt(l.imap.Addr(), web.Plain))
+	}
+	for i := range out {
+		if out[i].Host == "" && len(l.names) > 0 {
+			out[i].Host = l.names[0]
+		}
 	}
 	return out
 }

@@ -69,7 +69,7 @@ func (a *app) serveOn(ctx context.Context, r *archive.Reader, l *listeners, s *S
 		}
 	}
 	if l.web != nil {
-		g.Go(func() error { return a.serveWeb(ctx, l.web, l.webOptions(r.Dir(), s.Names, s.Logins)) })
+		g.Go(func() error { return a.serveWeb(ctx, l.web, l.webOptions(r.Dir(), s.Logins)) })
 	}
 	g.Go(func() error {
 		a.keepSummaries(ctx, r)

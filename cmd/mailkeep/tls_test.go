@@ -267,6 +267,12 @@ func TestListenersOfAllKinds(t *testing.T) {
 	if !slices.Equal(kinds, []string{"SSL/TLS", "STARTTLS"}) {
 		t.Error(kinds)
 	}
+	l.names = []string{"archive.example.org", "other"}
+	for _, server := range l.servers() {
+		if server.Host != "archive.example.org" {
+			t.Errorf("%+v", server)
+		}
+	}
 	if url := l.webURL(); !strings.HasPrefix(url, "https://localhost:") {
 		t.Error(url)
 	}

@@ -23,13 +23,8 @@ const (
 )
 
 // webOptions is what the page tells.
-func (l *listeners) webOptions(archive string, names []string, logins []ServeLogin) web.Options {
-	o := web.Options{Servers: l.servers(), Hosts: ownNames(names), Archive: archive}
-	for i := range o.Servers {
-		if s := &o.Servers[i]; s.Host == "" && len(names) > 0 {
-			s.Host = names[0]
-		}
-	}
+func (l *listeners) webOptions(archive string, logins []ServeLogin) web.Options {
+	o := web.Options{Servers: l.servers(), Hosts: ownNames(l.names), Archive: archive}
 	for _, login := range logins {
 		o.Logins = append(o.Logins, web.Login{User: login.User, Account: login.Account})
 	}
