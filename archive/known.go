@@ -46,6 +46,17 @@ func (r *Reader) BySourceID(ctx context.Context, account AccountID, ids []string
 	return found, nil
 }
 
+// EntryCounts returns in how many mailboxes the messages that an account holds under the given ids are shown; unknown ids are left out.
+func (r *Reader) EntryCounts(ctx context.Context, account AccountID, ids []string) (map[string]int, error) {
+	found := make(map[string]int, len(ids))
+	err := lookUp(ctx, r, "SELECT i.source_id, (SELECT count(*) FROM entry e WHERE e.item_id = i.id) FROM item i WHERE i.source_id <> '' AND i.account_id = ? AND i.source_id IN (?)",
+		[]any{account}, ids, func(id string, n int) { found[id] += n })
+	if err != nil {
+		return nil, fmt.Errorf("count the mailboxes of messages: %w", err)
+	}
+	return found, nil
+}
+
 // ByFingerprint returns the messages with the given fingerprints. Unknown ones are left out, and so are those that more than one message has:
 // only a download can tell which it is.
 func (r *Reader) ByFingerprint(ctx context.Context, fingerprints []Fingerprint) (map[Fingerprint]Ref, error) {
@@ -66,8 +77,8 @@ func (r *Reader) ByFingerprint(ctx context.Context, fingerprints []Fingerprint) 
 	return found, nil
 }
 
-// lookUp runs a query that ends in "IN (?)" for the keys, in portions below SQLite's bound on parameters, and calls f with each key and Ref found.
-func lookUp[K any](ctx context.Context, r *Reader, query string, args []any, keys []K, f func(K, Ref)) error {
+// lookUp runs a query that ends in "IN (?)" for the keys, in portions below SQLite's bound on parameters, and calls f with each pair found.
+func lookUp[K, V any](ctx context.Context, r *Reader, query string, args []any, keys []K, f func(K, V)) error {
 	const most = 500
 	for portion := range slices.Chunk(keys, most) {
 		expanded, values, err := sqlx.In(query, append(slices.Clone(args), portion)...)
@@ -78,22 +89,22 @@ func lookUp[K any](ctx context.Context, r *Reader, query string, args []any, key
 		if err != nil {
 			return err
 		}
-		if err := scanRefs(rows, f); err != nil {
+		if err := scanPairs(rows, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func scanRefs[K any](rows *sql.Rows, f func(K, Ref)) error {
+func scanPairs[K, V any](rows *sql.Rows, f func(K, V)) error {
 	defer rows.Close()
 	for rows.Next() {
 		var key K
-		var ref Ref
-		if err := rows.Scan(&key, &ref); err != nil {
+		var value V
+		if err := rows.Scan(&key, &value); err != nil {
 			return err
 		}
-		f(key, ref)
+		f(key, value)
 	}
 	return rows.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"mailkeep/archive"
 )
@@ -12,8 +13,17 @@ import (
 // server tells changes; 0 asks about all of them. They are recorded as they come, in batches of their own: a change needs no download, and to repeat one does no harm.
 func (r *run) changes(ctx context.Context, f *folder, stay uidSet, since uint64) error {
 	c := &changer{run: r, f: f, want: wants{gmail: r.account.Kind == archive.Gmail}}
+	c.gated = c.want.gmail && !r.o.AcceptChanges
 	if err := c.ask(ctx, stay, since); err != nil {
 		return err
+	}
+	if again, err := c.release(ctx); err != nil || !again {
+		return err
+	}
+	if c.overflow {
+		if err := c.ask(ctx, stay, since); err != nil {
+			return err
+		}
 	}
 	if len(f.untold) > 0 {
 		// The second answer is taken as it is: what it leaves out stays as it was.
@@ -37,6 +47,11 @@ type changer struct {
 	want  wants
 	batch []archive.Copy
 	metas []*meta // Gmail: waiting to be looked up
+
+	gated    bool // label changes wait until all are known: too many lost labels are not believed
+	overflow bool // more changes than are held were met; they are counted only, and asked for again
+	held     []archive.Copy
+	lost     int64 // labels that messages would lose
 
 	refusals int
 }
@@ -141,7 +156,61 @@ func (c *changer) lookUp(ctx context.Context) error {
 		}
 	}
 	c.metas = c.metas[:0]
+	if c.gated {
+		return c.hold(ctx, ids)
+	}
 	return c.record(ctx)
+}
+
+// maxHeld bounds the changes that wait, for memory.
+const maxHeld = 20000
+
+// hold counts the labels that the batch takes off, and keeps it for later.
+func (c *changer) hold(ctx context.Context, ids []string) error {
+	shown, err := c.w.EntryCounts(ctx, c.account.ID, ids)
+	if err != nil {
+		return archiveFailure(err)
+	}
+	for _, copied := range c.batch {
+		if copied.Mailboxes != nil {
+			c.lost += int64(max(shown[copied.SourceID]-len(copied.Mailboxes), 0))
+		}
+	}
+	if c.overflow = c.overflow || len(c.held)+len(c.batch) > maxHeld; c.overflow {
+		c.held = nil
+	} else {
+		c.held = append(c.held, c.batch...)
+	}
+	c.batch = c.batch[:0]
+	return nil
+}
+
+// release records what was held, unless more than a tenth of all labels would go: then none does, and the mailbox stays open for the next run. It tells whether to go on.
+func (c *changer) release(ctx context.Context) (bool, error) {
+	if !c.gated {
+		return true, nil
+	}
+	c.gated = false
+	if manyGone(c.lost, 0) {
+		totals, err := c.w.Totals(ctx, c.account.ID)
+		if err != nil {
+			return false, archiveFailure(err)
+		}
+		if manyGone(c.lost, totals.Entries) {
+			c.f.unsure = true
+			c.warn(WarnManyGone, c.f, 0, fmt.Sprintf("%d of %d labels were taken off messages at once; no change of labels was recorded and nothing marked as gone: "+
+				"look at the account in a mail program, and if this is what you want, run the backup again and accept the changes", c.lost, totals.Entries))
+			return false, nil
+		}
+	}
+	for chunk := range slices.Chunk(c.held, chunkRecord) {
+		c.batch = append(c.batch[:0], chunk...)
+		if err := c.record(ctx); err != nil {
+			return false, err
+		}
+	}
+	c.held = nil
+	return true, nil
 }
 
 func (c *changer) flush(ctx context.Context) error {

@@ -467,3 +467,40 @@ type watchFunc func(backup.Status)
 
 func (f watchFunc) Update(s backup.Status) { f(s) }
 func (f watchFunc) Warn(backup.Warning)    {}
+
+// Labels that seem to be taken off many messages at once are not believed either, until somebody says so. Flags and a few labels pass.
+func TestManyLabelsLost(t *testing.T) {
+	r := newRig(t, gmailsim.Options{})
+	var ids []gmailsim.MsgID
+	for i := range 300 {
+		ids = append(ids, r.deliver(labelled(i, `\Inbox`, "Keep", fmt.Sprint("label ", i%5))))
+	}
+	r.run()
+	before, _ := r.kept()
+	for _, id := range ids[:60] {
+		r.must(r.srv.RemoveLabels(id, "Keep"))
+	}
+	if sum := r.run(); sum.Left != 60 || sum.Unfinished {
+		t.Errorf("a few: %+v", sum)
+	}
+	r.same("/")
+	for _, id := range ids {
+		r.must(r.srv.SetLabels(id))
+		r.must(r.srv.SetFlags(id, `\Seen`))
+	}
+	r.deliver(labelled(1000, `\Inbox`))
+	for range 2 {
+		sum := r.run()
+		if !warned(sum, backup.WarnManyGone) || sum.Left != 0 || sum.Gone != 0 || !sum.Unfinished {
+			t.Fatalf("%+v", sum)
+		}
+	}
+	if after, _ := r.kept(); len(after["INBOX"]) != len(before["INBOX"])+1 || len(after["Keep"]) != 240 {
+		t.Errorf("INBOX %d, Keep %d", len(after["INBOX"]), len(after["Keep"]))
+	}
+	r.o.AcceptChanges = true
+	if sum := r.run(); sum.Left == 0 || sum.Unfinished {
+		t.Errorf("accepted: %+v", sum)
+	}
+	r.same("/")
+}
