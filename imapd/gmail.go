@@ -17,6 +17,19 @@ import (
 // This file is X-GM-EXT-1: Gmail's identifiers and labels. Clients that see it announced ask for them in every mailbox, so messages of other accounts have them too: their
 // identifiers are made from the message itself, equal for equal bytes, and their labels are the mailboxes that hold a copy.
 
+// gmailCapability announces X-GM-EXT-1, unless Thunderbird would then take a tree of mailboxes apart: of a server that it takes for Gmail it shows no folder that cannot be selected,
+// and what is below it one level higher. For Gmail's own "[Gmail]" that is meant so; but it would put the labels of several accounts into one heap, and "lists/choir" would be
+// "choir" where there is no "lists". The items are served in any case.
+func (s *session) gmailCapability() string {
+	if t, err := s.tree(); err != nil || t.levels {
+		return ""
+	}
+	return " X-GM-EXT-1"
+}
+
+// isGmailFolder reports whether a name is that of the folder in which Gmail keeps its own mailboxes; in Germany and Britain it once was called differently.
+func isGmailFolder(name string) bool { return name == "[Gmail]" || name == "[Google Mail]" }
+
 // derivedID marks identifiers that are not Gmail's. Gmail's begin with the time in milliseconds and stay below it until the year 2109; clients that keep them as
 // signed numbers can hold both.
 const derivedID = 1 << 62

@@ -18,7 +18,7 @@ func gmailArchive(t *testing.T) *mailSource {
 	s := newArchive(t)
 	for name, use := range map[string]string{
 		"[Gmail]/Alle Nachrichten": `\All`, "[Gmail]/Gesendet": `\Sent`, "[Gmail]/Markiert": `\Flagged`, "[Gmail]/Wichtig": `\Important`, "[Gmail]/Entwürfe": `\Drafts`,
-		"[Gmail]/Spam": `\Junk`, "[Gmail]/Papierkorb": `\Trash`,
+		"[Gmail]/Spam": `\Junk`, "[Gmail]/Papierkorb": `\Trash`, "work": "",
 	} {
 		s.mailbox(name, use)
 	}
@@ -27,6 +27,36 @@ func gmailArchive(t *testing.T) *mailSource {
 	c.SourceID, c.ThreadID = "1876409439502535953", "18446744073709551615"
 	s.record(archive.Batch{Copies: []archive.Copy{c}})
 	return s
+}
+
+// X-GM-EXT-1 is announced where Thunderbird then shows every mailbox at its place.
+func TestGmailCapability(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		accounts  []string
+		mailboxes []string
+		announced bool
+	}{
+		{"nothing", []string{"a"}, nil, true},
+		{"Gmail's own folder", []string{"a"}, []string{"[Gmail]/All Mail", "[Google Mail]/Spam", "x", "x/y"}, true},
+		{"a level that is no mailbox", []string{"a"}, []string{"[Gmail]/All Mail", "x/y"}, false},
+		{"a label that looks like Gmail's folder", []string{"a"}, []string{"x", "x/[Gmail]/y"}, false},
+		{"two accounts", []string{"a", "b"}, []string{"x"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := archivetest.New(t)
+			for _, account := range test.accounts {
+				s := newSource(t, w, account)
+				for _, name := range test.mailboxes {
+					s.mailbox(name, "")
+				}
+			}
+			c := login(t, serve(t, w.Reader, testOptions()))
+			if got := c.ok("CAPABILITY"); strings.Contains(got, " X-GM-EXT-1") != test.announced {
+				t.Errorf("announced should be %v: %s", test.announced, got)
+			}
+		})
+	}
 }
 
 func TestGmailItems(t *testing.T) {

@@ -38,6 +38,7 @@ type mailboxTree struct {
 	byName map[string]*node
 	byWire map[string]*node
 	byBox  map[archive.MailboxID]*node
+	levels bool // there are names, apart from "[Gmail]", that cannot be selected
 }
 
 // find returns the mailbox called name in UTF-8, or nil.
@@ -100,6 +101,7 @@ func buildTree(accounts []archive.Account, boxes []archive.Mailbox) *mailboxTree
 		t.add(&node{name: inbox, exists: true})
 	}
 	t.addParents()
+	t.levels = slices.ContainsFunc(t.nodes, func(n *node) bool { return !n.exists && !isGmailFolder(n.name) })
 	slices.SortFunc(t.nodes, func(a, b *node) int {
 		if (a.name == inbox) != (b.name == inbox) {
 			return rankInbox(a.name) - rankInbox(b.name)

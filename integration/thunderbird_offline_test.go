@@ -38,6 +38,11 @@ func TestThunderbirdOffline(t *testing.T) {
 	})
 	names := slices.Sorted(maps.Keys(want))
 	tb.Expand(l.user, names...)
+	for _, f := range tb.Folders(l.user) {
+		if f.Parent != "[Gmail]" && f.Under != f.Parent { // that folder is not shown
+			t.Errorf("folder %q is shown under %q, want %q", f.Name, f.Under, f.Parent)
+		}
+	}
 	start := time.Now()
 	for _, some := range [][]string{storedFirst, names} {
 		for _, name := range some {
@@ -74,7 +79,8 @@ func TestThunderbirdOffline(t *testing.T) {
 // offlineArchive serves a Gmail account with ordinary messages and some that no program should have written.
 func offlineArchive(t *testing.T) login {
 	s, from := gmail(t, gmailsim.Options{})
-	if err := s.Load(gmailsim.Sample(400, 1), "Empty"); err != nil {
+	// With a label for each level, so that X-GM-EXT-1 is announced.
+	if err := s.Load(gmailsim.Sample(400, 1), "lists", "Reisen", "work/Clients", "日本語"); err != nil {
 		t.Fatal(err)
 	}
 	for i, body := range hostile() {

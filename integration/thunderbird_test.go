@@ -250,6 +250,9 @@ func (d *desk) testFolders(t *testing.T) {
 		if f.Parent != strings.TrimPrefix(path.Dir(f.Name), ".") {
 			t.Errorf("folder %q is below %q", f.Name, f.Parent)
 		}
+		if f.Under != f.Parent {
+			t.Errorf("folder %q is shown under %q, want %q", f.Name, f.Under, f.Parent)
+		}
 		if f.NoSelect != parents[f.Name] {
 			t.Errorf("folder %q: not selectable is %v", f.Name, f.NoSelect)
 		}

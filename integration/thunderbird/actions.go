@@ -9,7 +9,8 @@ import (
 type Folder struct {
 	Name    string   // on the server, in UTF-8
 	Shown   string   // in the folder pane
-	Parent  string   // the name of the folder above it; "" at the top
+	Parent  string   // the name of the folder that it is in; "" at the top
+	Under   string   // the name of the folder that it is shown under in the folder pane; "" at the top
 	Special []string // what Thunderbird takes it for: Inbox, SentMail, Drafts, Trash, Junk, Archive, AllMail
 
 	NoSelect      bool // cannot hold messages

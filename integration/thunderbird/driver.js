@@ -90,6 +90,12 @@ function stored(uri) {
   });
 }
 
+// rowName is the name of the folder in a row of the folder pane; "" for that of an account.
+function rowName(row) {
+  const folder = row && MailServices.folderLookup.getFolderForURL(row.uri);
+  return !folder || folder.isServer ? "" : imap(folder).onlineName;
+}
+
 const special = ["Inbox", "SentMail", "Drafts", "Trash", "Junk", "Archive", "AllMail"];
 
 window_.mailkeepTest = {
@@ -140,6 +146,7 @@ window_.mailkeepTest = {
       name: imap(f).onlineName,
       shown: f.localizedName,
       parent: f.parent.isServer ? "" : imap(f.parent).onlineName,
+      under: rowName(pane().folderPane.getRowForFolder(f)?.parentElement.closest("li")),
       special: special.filter(s => f.getFlag(Flag[s])),
       noSelect: f.noSelect,
       total: f.getTotalMessages(false),
