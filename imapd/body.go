@@ -34,6 +34,7 @@ type bodies struct {
 	bytes int64
 
 	digests digests
+	recent  recent
 }
 
 // structure is what is kept of a message that has been parsed.

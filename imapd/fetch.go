@@ -81,7 +81,7 @@ type fetcher struct {
 
 func (s *session) newFetcher(snap *snapshot, spans []span, o *imap.FetchOptions) *fetcher {
 	f := &fetcher{s: s, snap: snap, spans: spans, options: o, items: &s.conn.cmd.fetch}
-	f.summaries.bodies = &s.srv.bodies
+	f.summaries.bodies, f.summaries.many = &s.srv.bodies, count(spans) > recentMany
 	f.src = source{bodies: &s.srv.bodies, summaries: &f.summaries, snap: snap}
 	f.blocks.conn = s.conn
 	f.out = f.blocks.buffer()

@@ -101,6 +101,15 @@ func normal(spans []span) []span {
 	return out
 }
 
+// count is how many indexes there are in spans that do not overlap.
+func count(spans []span) int {
+	n := 0
+	for _, sp := range spans {
+		n += sp.to - sp.from
+	}
+	return n
+}
+
 // contains reports whether an index is in spans, which are sorted.
 func contains(spans []span, i int) bool {
 	_, found := slices.BinarySearchFunc(spans, i, func(sp span, i int) int {

@@ -31,7 +31,7 @@ type scanner struct {
 }
 
 func newScanner(ctx context.Context, s *session, snap *snapshot, q *query) *scanner {
-	sc := &scanner{s: s, ctx: ctx, snap: snap, q: q, sums: summaries{bodies: &s.srv.bodies}}
+	sc := &scanner{s: s, ctx: ctx, snap: snap, q: q, sums: summaries{bodies: &s.srv.bodies, many: snap.len() > recentMany}}
 	sc.m.src = source{bodies: &s.srv.bodies, summaries: &sc.sums, snap: snap}
 	return sc
 }

@@ -123,6 +123,7 @@ func (s *Server) Close() error {
 	s.gate.wait()
 	s.changes.wait()
 	s.views.close()
+	s.bodies.recent.close()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("stop serving IMAP: %w", err)
 	}

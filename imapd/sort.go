@@ -65,7 +65,7 @@ var noDigest digest
 func (s *session) arrange(ctx context.Context, snap *snapshot, found []int) ([]*arranged, error) {
 	all := make([]arranged, len(found))
 	list := make([]*arranged, len(found))
-	sums := summaries{bodies: &s.srv.bodies}
+	sums := summaries{bodies: &s.srv.bodies, many: len(found) > recentMany}
 	defer sums.close()
 	src := source{bodies: &s.srv.bodies, summaries: &sums, snap: snap}
 	defer src.close()

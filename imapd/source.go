@@ -13,17 +13,23 @@ import (
 // summaries gives access to the summaries of messages during one command. The zero value with bodies set is ready; close ends it.
 type summaries struct {
 	bodies *bodies
+	many   bool               // they are too many to be kept
 	cursor *archive.Summaries // nil until needed
 }
 
 // of returns the summary of a message. It is valid until the next call; ok is false when the message has to be read.
 func (s *summaries) of(r *row) (sum message.Summary, ok bool) {
-	if s.cursor == nil {
-		s.cursor = s.bodies.reader.Summaries()
-	}
-	enc := s.cursor.Get(r.message, r.ref)
+	enc := s.bodies.recent.get(&r.ref)
 	if enc == nil {
-		return sum, false
+		if s.cursor == nil {
+			s.cursor = s.bodies.reader.Summaries()
+		}
+		if enc = s.cursor.Get(r.message, r.ref); enc == nil {
+			return sum, false
+		}
+		if !s.many {
+			s.bodies.recent.put(&r.ref, enc)
+		}
 	}
 	sum, err := message.OpenSummary(enc)
 	return sum, err == nil && sum.Size() == r.size
