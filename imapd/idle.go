@@ -3,6 +3,7 @@ package imapd
 import (
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 )
@@ -23,6 +24,7 @@ func (c *conn) idle(_, args string) error {
 	if err := s.idles(true); err != nil { // what was seen before counts too
 		return err
 	}
+	c.begun = time.Time{} // the client takes as long as it likes
 	line, err := c.line(maxReply)
 	if told := s.idles(false); err == nil {
 		err = told

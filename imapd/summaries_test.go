@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mailkeep/archive"
 )
@@ -40,6 +41,7 @@ func TestSummariesChangeNoAnswer(t *testing.T) {
 func answers(t *testing.T, addr string, n int) map[string]string {
 	t.Helper()
 	c := login(t, addr)
+	c.conn.SetDeadline(time.Now().Add(10 * time.Minute)) // the race detector takes its time
 	c.ok("SELECT INBOX")
 	commands := []string{
 		"UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority References Newsgroups In-Reply-To Content-Type Reply-To Received)])",
