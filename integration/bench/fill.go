@@ -43,6 +43,10 @@ func (e *env) fillArchive(ctx context.Context, dir string, c corpus) (err error)
 	if err := firstError(err, f.flush()); err != nil {
 		return err
 	}
+	e.note("derive the summaries of its messages")
+	if _, err := w.Summarize(ctx, nil); err != nil {
+		return err
+	}
 	return writeJSON(filepath.Join(dir, "tally.json"), tally)
 }
 
