@@ -69,6 +69,7 @@ func (k *Keeper) Command(ctx context.Context, args ...string) *exec.Cmd {
 	// A program that hangs until the context ends prints where it hangs.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 	cmd.WaitDelay = 5 * time.Second
+	endWithParent(cmd)
 	return cmd
 }
 
