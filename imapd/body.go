@@ -15,7 +15,7 @@ import (
 const (
 	headSize       = 32 << 10  // how much of a message is read at first: most have their header in it, many all
 	largeRange     = 1 << 20   // of a message; more waits until there is memory
-	loadedBytes    = 128 << 20 // of messages held whole in memory, by all sessions together; what is decoded of them may take as much again
+	loadedBytes    = 64 << 20 // of messages held whole in memory, by all sessions together; what is decoded of them may take as much again
 	structureBytes = 32 << 20  // of part trees kept
 )
 
