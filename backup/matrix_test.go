@@ -131,6 +131,8 @@ func cellRig(t testing.TB, sc *scene, srv *gmailsim.Server, addr string) *cell {
 				return nil, err
 			}
 		}
+		ctx, cancel := context.WithTimeout(ctx, c.o.Silence)
+		defer cancel()
 		return c.rig.dial(ctx)
 	}
 	return c

@@ -172,8 +172,12 @@ func (n *noted) take() []string {
 	return alerts
 }
 
+// loginSilence is how long a server may be silent while it checks a login; then the connection is closed.
+const loginSilence = 2 * time.Minute
+
 // Login logs in with LOGIN, or with AUTHENTICATE PLAIN where the server allows nothing else. Its errors are those of LoginError.
 func (s *Session) Login(user, password string) error {
+	defer s.guard(context.Background(), loginSilence)()
 	caps := s.Client.Caps()
 	if caps.Has(imap.CapLoginDisabled) {
 		if !caps.Has("AUTH=PLAIN") {
@@ -186,6 +190,7 @@ func (s *Session) Login(user, password string) error {
 
 // Authenticate logs in with a SASL mechanism. Its errors are those of LoginError.
 func (s *Session) Authenticate(mechanism sasl.Client) error {
+	defer s.guard(context.Background(), loginSilence)()
 	return LoginError(s.Client.Authenticate(mechanism))
 }
 

@@ -69,6 +69,7 @@ func (r *rig) dial(ctx context.Context) (*backup.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer context.AfterFunc(ctx, func() { c.Close() })() // neither the greeting nor the login takes a context
 	s, err := backup.NewSession(c, backup.SessionOptions{})
 	if err != nil {
 		return nil, err
