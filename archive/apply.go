@@ -204,7 +204,19 @@ func (a *applier) enter(item ItemID, in []placed) error {
 	if err != nil {
 		return err
 	}
-	return a.place(item, in, size, unread)
+	if err := a.place(item, in, size, unread); err != nil {
+		return err
+	}
+	return a.relabel(item)
+}
+
+// relabel notes that an item is in other mailboxes than before: its ModSeq, which is that of its entry in each mailbox, must not be below the batch that entered it, and
+// its labels are something that readers may have asked about in all of them.
+func (a *applier) relabel(item ItemID) error {
+	if err := a.do("UPDATE item SET modseq = ? WHERE id = ?", a.seq, item); err != nil {
+		return err
+	}
+	return a.touch(item, 0)
 }
 
 func (a *applier) place(item ItemID, in []placed, size int64, unread int) error {
@@ -239,7 +251,7 @@ func (a *applier) leave(l *leaveFact) error {
 		d.unseen -= unread
 		d.bytes -= size
 	}
-	return nil
+	return a.relabel(l.Item)
 }
 
 func (a *applier) flags(f *flagsFact) error {

@@ -147,3 +147,13 @@ func listEntries(rows *sql.Rows, err error) ([]Entry, error) {
 	}
 	return entries, rows.Err()
 }
+
+// Vanished returns the UIDs of the entries that were taken out of a mailbox after the batch since, ascending.
+func (r *Reader) Vanished(ctx context.Context, id MailboxID, since ModSeq) ([]UID, error) {
+	var uids []UID
+	err := r.db.SelectContext(ctx, &uids, "SELECT uid FROM vanished WHERE mailbox_id = ? AND modseq > ? ORDER BY uid", id, since)
+	if err != nil {
+		return nil, fmt.Errorf("list what has vanished from mailbox %d: %w", id, err)
+	}
+	return uids, nil
+}

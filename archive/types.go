@@ -102,7 +102,7 @@ type Entry struct {
 	Flags    string    // canonical: sorted, separated by one blank, as they stand in an IMAP flag list; strings are shared between entries
 	SourceID string    // X-GM-MSGID in decimal or EMAILID; "" when the server has none
 	ThreadID string    // X-GM-THRID in decimal or THREADID; "" when the server has none
-	ModSeq   ModSeq    // the batch that last changed the flags
+	ModSeq   ModSeq    // the batch that last changed the flags, or the mailboxes that the message is in
 	GoneAt   int64     // Unix seconds since when the source has not had it; 0 while it has
 }
 
@@ -110,7 +110,7 @@ type Entry struct {
 type Changes struct {
 	ModSeq   ModSeq  // pass it to the next call
 	Vanished []UID   // entries taken out, ascending; may name UIDs that the caller never saw
-	Changed  []Entry // entries with other flags (also new ones among them are in Added only), ascending by UID
+	Changed  []Entry // entries with other flags, or now in other mailboxes too (also new ones among them are in Added only), ascending by UID
 	Added    []Entry // new entries, ascending by UID
 }
 

@@ -16,13 +16,16 @@ func (c *conn) rewrite(p []byte) []byte {
 	switch {
 	case bytes.HasPrefix(p, []byte("* CAPABILITY ")):
 		return []byte("* CAPABILITY " + c.capabilities() + "\r\n")
+	case cmd.enabling != "" && bytes.HasPrefix(p, []byte("* ENABLED")):
+		more := c.session.enable(cmd.enabling)
+		return []byte(strings.Join(append([]string{strings.TrimRight(string(p), "\r\n")}, more...), " ") + "\r\n")
 	case bytes.HasPrefix(p, []byte("* OK [CAPABILITY ")):
 		return []byte("* OK [CAPABILITY " + c.capabilities() + "] mailkeep, an archive of mail\r\n")
 	case cmd.name == "AUTHENTICATE" && string(p) == "+ =\r\n":
 		return []byte("+ \r\n") // an empty challenge is empty (RFC 9051 section 6.2.2); "=" stands for an empty response, and only with the command (RFC 4959)
 	case cmd.saveOnly && bytes.HasPrefix(p, []byte("* ESEARCH ")): // RFC 5182 section 2.1
 		return nil
-	case cmd.arrange != nil && (bytes.HasPrefix(p, []byte("* SEARCH")) || bytes.HasPrefix(p, []byte("* ESEARCH"))):
+	case (cmd.arrange != nil || cmd.byModSeq) && (bytes.HasPrefix(p, []byte("* SEARCH")) || bytes.HasPrefix(p, []byte("* ESEARCH"))):
 		return nil // it has been answered
 	case len(cmd.status) > 0 && bytes.HasPrefix(p, []byte("* STATUS ")):
 		p = cmd.fillStatus(p)

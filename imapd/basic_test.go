@@ -30,6 +30,7 @@ func TestSession(t *testing.T) {
 		S: * OK [UIDNEXT 3] Predicted next UID
 		S: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft ~)
 		S: * OK [PERMANENTFLAGS ()] Permanent flags
+		S: * OK [HIGHESTMODSEQ ~
 		S: * OK [MAILBOXID ~
 		S: c OK [READ-ONLY] SELECT completed
 		C: d UID FETCH 1:* (FLAGS)
@@ -72,6 +73,7 @@ func TestRev2(t *testing.T) {
 		S: * FLAGS ~
 		S: * OK [PERMANENTFLAGS ()] ~
 		S: * LIST (\HasNoChildren) "/" "Mühle & Co"
+		S: * OK [HIGHESTMODSEQ ~
 		S: * OK [MAILBOXID ~
 		S: b OK [READ-ONLY] SELECT completed
 		C: c SEARCH SEEN

@@ -8,7 +8,7 @@ const base = "IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID"
 func (c *conn) capabilities() string {
 	if c.session.authenticated() {
 		return base + " IDLE UNSELECT NAMESPACE ACL ESEARCH SEARCHRES BINARY CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE SPECIAL-USE UIDPLUS MOVE UTF8=ACCEPT OBJECTID" +
-			" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES" + c.session.gmailCapability()
+			" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES CONDSTORE QRESYNC" + c.session.gmailCapability()
 	}
 	caps := base
 	if c.srv.options.TLSConfig != nil && !c.secure {

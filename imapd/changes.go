@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"mailkeep/archive"
 )
 
 // changes notices what is written to the archive, by whatever process, and wakes those who wait for it. It looks when somebody asks, and every
@@ -150,10 +152,10 @@ func (s *session) tell(allowExpunge bool) error {
 	if err != nil {
 		return s.untold(err)
 	}
-	if now == p.snap {
+	if now == p.snap && !(p.fresh && s.sync.condstore) {
 		return nil
 	}
-	b, ok := appendDifference(nil, p.snap, now, allowExpunge)
+	b, ok := p.appendDifference(nil, now, allowExpunge, s.sync)
 	if !ok {
 		return nil
 	}
@@ -169,36 +171,58 @@ func (s *session) untold(err error) error {
 	return nil
 }
 
-// appendDifference appends the responses that lead a client from old to now. EXPUNGE comes first, from the highest number down, so that the numbers of old hold; ok is false
-// when it would be needed and is not allowed (RFC 9051 section 7.5.1).
-func appendDifference(dst []byte, old, now *snapshot, allowExpunge bool) (b []byte, ok bool) {
-	d := compare(old, now)
+// appendDifference appends the responses that lead a client from what it knows to now. EXPUNGE comes first, from the highest number down, so that the numbers of before hold; ok is false
+// when it would be needed and is not allowed (RFC 9051 section 7.5.1). The client may have enabled VANISHED instead, and MODSEQ.
+func (p *position) appendDifference(dst []byte, now *snapshot, allowExpunge bool, mode syncMode) (b []byte, ok bool) {
+	d := compare(p.snap, now)
 	if len(d.gone) > 0 && !allowExpunge {
 		return dst, false
 	}
-	for _, i := range slices.Backward(d.gone) {
-		dst = append(dst, "* "...)
-		dst = strconv.AppendInt(dst, int64(i+1), 10)
-		dst = append(dst, " EXPUNGE\r\n"...)
+	if mode.qresync {
+		var uids []archive.UID
+		for _, i := range d.gone {
+			uids = append(uids, p.snap.at(i).uid)
+		}
+		dst = appendVanished(dst, "", uids)
+	} else {
+		for _, i := range slices.Backward(d.gone) {
+			dst = append(strconv.AppendInt(append(dst, "* "...), int64(i+1), 10), " EXPUNGE\r\n"...)
+		}
 	}
-	if now.len() > old.len()-len(d.gone) {
-		dst = append(dst, "* "...)
-		dst = strconv.AppendInt(dst, int64(now.len()), 10)
-		dst = append(dst, " EXISTS\r\n"...)
+	if now.len() > p.snap.len()-len(d.gone) {
+		dst = append(strconv.AppendInt(append(dst, "* "...), int64(now.len()), 10), " EXISTS\r\n"...)
 	}
-	for _, j := range d.reflagged {
-		r := now.at(j)
-		dst = appendFetchStart(dst, j)
-		dst = append(appendUID(dst, r.uid), ' ')
-		dst = append(append(dst, now.flagsOf(r).item...), ")\r\n"...)
+	p.limit = allModSeqs
+	changed := d.reflagged
+	switch {
+	case mode.condstore && p.fresh: // the client knows the flags of before SELECT
+		changed = now.changedSince(p.row.ModSeq, p.snap.next())
+	case mode.condstore:
+		changed = append(changed, d.relabelled...)
+	}
+	p.fresh = false
+	for _, j := range changed {
+		dst = p.appendFlagsOf(dst, now, j, mode.condstore)
 	}
 	return dst, true
 }
 
+// changedSince returns the indexes of the messages below a UID that have a later mod-sequence.
+func (s *snapshot) changedSince(since archive.ModSeq, below archive.UID) []int {
+	var changed []int
+	for i, r := range s.rows(0, s.index(below)) {
+		if r.modSeq > since {
+			changed = append(changed, i)
+		}
+	}
+	return changed
+}
+
 // difference is what happened between two snapshots of a mailbox, apart from what was added at the end.
 type difference struct {
-	gone      []int // indexes in the old one
-	reflagged []int // indexes in the new one
+	gone       []int // indexes in the old one
+	reflagged  []int // indexes in the new one
+	relabelled []int // indexes in the new one, of messages with the same flags but a later mod-sequence
 }
 
 // compare finds the difference. Blocks that both share are passed over at once: of a large mailbox little changes at a time.
@@ -217,6 +241,8 @@ func compare(old, now *snapshot) (d difference) {
 			d.gone = append(d.gone, i)
 		case now.at(j).flags != was.flags:
 			d.reflagged = append(d.reflagged, j)
+		case now.at(j).modSeq != was.modSeq:
+			d.relabelled = append(d.relabelled, j)
 		}
 		i++
 	}

@@ -28,6 +28,9 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	}
 	f := s.newFetcher(snap, spans, o)
 	_, f.byUID = set.(imap.UIDSet)
+	if err := f.syncFetch(set); err != nil {
+		return err
+	}
 	defer f.close()
 	for _, sp := range spans {
 		for i, r := range snap.rows(sp.from, sp.to) {
@@ -61,6 +64,7 @@ type fetcher struct {
 	rowOnly  bool          // nothing is asked for but what the row tells
 	byUID    bool
 	spans    []span       // what is asked for
+	pos      *position    // for MODSEQ; else nil
 	labels   *labelWriter // nil until needed
 
 	src       source // the message that is looked at
@@ -117,6 +121,9 @@ type piece struct {
 
 // message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error.
 func (f *fetcher) message(i int, r *row) error {
+	if f.items.modifiers.changed && r.modSeq <= f.items.modifiers.since {
+		return nil
+	}
 	if r.ref.IsZero() {
 		f.missing(r, archive.ErrNotFound)
 		return nil

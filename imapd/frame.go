@@ -45,7 +45,10 @@ type command struct {
 	tail         []byte         // responses to send before the tagged one, if that is OK
 	fault        *imap.Error    // what is wrong with a search key that only this package knows
 	arrange      *arrangement   // of SORT and THREAD; nil: SEARCH
-	extended     bool           // SORT RETURN
+	extended     bool           // SEARCH RETURN and SORT RETURN
+	byModSeq     bool           // SEARCH MODSEQ
+	sync         selectSync     // of SELECT
+	enabling     string         // the arguments of ENABLE
 }
 
 // lineTranslator rewrites one line of a command.

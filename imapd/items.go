@@ -13,6 +13,7 @@ type fetchItems struct {
 	plain     bool     // BODY, the structure without extension data
 	size      bool     // RFC822.SIZE, asked for by the client
 	extra     []string // items of extraItems, each once
+	modifiers fetchModifiers
 }
 
 // extraItem appends the value of a data item.
@@ -28,6 +29,7 @@ func init() {
 		"X-GM-LABELS": (*fetcher).gmailLabels,
 		"EMAILID":     (*fetcher).emailID,
 		"THREADID":    (*fetcher).threadID,
+		"MODSEQ":      (*fetcher).modSeqItem,
 	}
 }
 
@@ -59,6 +61,8 @@ type fetchScanner struct {
 	started bool // past the sequence set
 	section bool // between [ and ]
 	depth   int  // parentheses in there
+	listed  bool // the items are a list
+	done    bool // no more items come
 }
 
 func (f *fetchScanner) translate(line []byte) []byte {
@@ -74,6 +78,16 @@ func (f *fetchScanner) translate(line []byte) []byte {
 			f.inSection(ch)
 		case ch == '[':
 			f.section, f.depth = true, 0
+		case ch == '(' && f.done:
+			if used := f.items.modifiers.parse(line[i:]); used > 0 {
+				out = bytes.TrimSuffix(out, []byte(" "))
+				i += used
+				continue
+			}
+		case ch == '(':
+			f.listed = true
+		case ch == ')':
+			f.done = true
 		case isItemChar(ch):
 			for i+n < len(line) && isItemChar(line[i+n]) {
 				n++
@@ -107,6 +121,7 @@ func (f *fetchScanner) word(w, rest []byte) []byte {
 		f.started = true // the sequence set
 		return w
 	}
+	f.done = f.done || !f.listed
 	switch name := strings.ToUpper(string(w)); name {
 	case "BODY", "BODY.PEEK":
 		if bytes.HasPrefix(rest, []byte("[")) {

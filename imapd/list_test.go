@@ -199,6 +199,7 @@ func TestSeveralAccounts(t *testing.T) {
 		S: * OK [UIDNEXT 1] ~
 		S: * FLAGS ~
 		S: * OK [PERMANENTFLAGS ()] ~
+		S: * OK [HIGHESTMODSEQ ~
 		S: * OK [MAILBOXID ~
 		S: c OK [READ-ONLY] SELECT completed
 		C: d FETCH 1:* (FLAGS)

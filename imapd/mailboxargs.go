@@ -34,6 +34,11 @@ func (c *conn) mailboxCommand(args []byte) error {
 		// The library answers SELECT with READ-WRITE.
 		cmd.selecting, name = true, "EXAMINE"
 	}
+	if cmd.name == "SELECT" || cmd.name == "EXAMINE" {
+		if text, ok = c.cutParameters(text); !ok {
+			return c.answer("BAD [CLIENTBUG] a parameter of " + cmd.name + " is not known, or not valid here")
+		}
+	}
 	text = cmd.translateStatus(text)
 	cmd.open = true
 	c.ready = []byte(cmd.tag + " " + name + text + "\r\n")
@@ -62,4 +67,24 @@ func mapText(text string, edit func(string) string) (out string, ok bool) {
 		b.WriteString("{" + strconv.Itoa(len(literal)) + "+}\r\n" + literal)
 		text = rest[size:]
 	}
+}
+
+// cutParameters takes the parameters of SELECT (RFC 4466 section 2.1) away from its arguments, in which literals have been announced by mapText.
+func (c *conn) cutParameters(args string) (rest string, ok bool) {
+	name, isArgument := strings.CutPrefix(args, " ")
+	if !isArgument {
+		return args, true // the library complains
+	}
+	_, list, ok := astring(name)
+	if !ok || !strings.HasPrefix(list, " (") {
+		return args, true
+	}
+	sync := &c.cmd.sync
+	if !sync.parse(list[1:]) {
+		return args, false
+	}
+	if sync.qresync && !c.session.enabled().qresync {
+		return args, false
+	}
+	return args[:len(args)-len(list)], true
 }

@@ -27,8 +27,11 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	if o.ReturnSave {
 		s.save(snap, found, o)
 	}
-	if s.conn.cmd.arrange != nil {
+	switch cmd := &s.conn.cmd; {
+	case cmd.arrange != nil:
 		return s.searchArranged(ctx, kind, snap, found, o)
+	case cmd.byModSeq:
+		return s.searchWithModSeq(kind, snap, found, o)
 	}
 	return searchData(kind, snap, found, o), nil
 }

@@ -25,6 +25,7 @@ func init() {
 		"X-GM-RAW":    searchRaw,
 		"EMAILID":     searchObjectID,
 		"THREADID":    searchObjectID,
+		"MODSEQ":      searchModSeq,
 	}
 }
 

@@ -63,6 +63,9 @@ func (t *searchTranslator) word(out, rest []byte, n int) ([]byte, int) {
 	key := strings.ToUpper(string(rest[:n]))
 	if _, ok := extraKeys[key]; ok {
 		t.skip = 1
+		if key == "MODSEQ" {
+			n += entryLen(rest[n:])
+		}
 		return append(out, "HEADER "+extraKeyPrefix+key...), n
 	}
 	if key != "SMALLER" && key != "LARGER" {
@@ -84,6 +87,21 @@ func (t *searchTranslator) word(out, rest []byte, n int) ([]byte, int) {
 		out = append(out, rest[:n+used]...)
 	}
 	return out, n + used
+}
+
+// entryLen is the length of the name and the type of a metadata item, which may stand before the number of MODSEQ (RFC 7162 section 3.1.5) and change nothing: mod-sequences are not kept for
+// each flag.
+func entryLen(b []byte) int {
+	if !bytes.HasPrefix(b, []byte(` "/flags/`)) {
+		return 0
+	}
+	name := 1 + quotedEnd(b[1:])
+	for _, kind := range []string{" all", " priv", " shared"} {
+		if end := name + len(kind); name > 0 && end <= len(b) && strings.EqualFold(string(b[name:end]), kind) {
+			return end
+		}
+	}
+	return 0
 }
 
 // sizeAfter parses a blank and a number, and returns their length; 0 when there is something else.

@@ -25,6 +25,7 @@ type session struct {
 	login  *Login    // nil before login
 	box    *position // the selected mailbox; nil for none
 	saved  []archive.UID
+	sync   syncMode
 	closed bool
 	idling bool // in IDLE
 }
@@ -97,7 +98,15 @@ func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 		s.unselect()
 		return nil, s.translate(err)
 	}
-	s.conn.cmd.tail = append(s.conn.cmd.tail, "* OK [MAILBOXID ("+mailboxID(&p.row)+")] the same after a renaming\r\n"...)
+	s.sync.condstore = s.sync.condstore || s.conn.cmd.sync.condstore || s.conn.cmd.sync.qresync
+	tail := append(p.appendHighest(s.conn.cmd.tail), "* OK [MAILBOXID ("+mailboxID(&p.row)+")] the same after a renaming\r\n"...)
+	if q := s.conn.cmd.sync; q.qresync {
+		if tail, err = s.appendResync(tail, &q); err != nil {
+			s.unselect()
+			return nil, s.translate(err)
+		}
+	}
+	s.conn.cmd.tail = tail
 	var list *imap.ListData
 	if s.lib.EnabledCaps().Has(imap.CapIMAP4rev2) { // RFC 9051 section 6.3.2
 		list = &imap.ListData{Mailbox: n.name, Delim: delimiter, Attrs: n.attrs(&imap.ListOptions{})}

@@ -6,8 +6,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
-
-	"mailkeep/message"
 )
 
 // arrangement is in which order, or in which threads, the messages that a search finds are told. SORT and THREAD are given to the library as SEARCH, whose
@@ -111,12 +109,11 @@ func (s *session) searchArranged(ctx context.Context, kind imapserver.NumKind, s
 		return empty, s.conn.send(append(out, "\r\n"...))
 	}
 	sortMessages(list, a.sort)
-	number := numbering(kind)
-	numbers := make([]uint32, len(list))
+	sorted := make([]int, len(list))
 	for i := range list {
-		numbers[i] = number(list[i])
+		sorted[i] = list[i].index
 	}
-	return empty, s.conn.send(s.appendSorted(kind, numbers, o))
+	return empty, s.conn.send(s.appendResult("SORT", kind, snap, sorted, o))
 }
 
 // numbering is how messages are numbered in a response.
@@ -125,38 +122,4 @@ func numbering(kind imapserver.NumKind) func(*arranged) uint32 {
 		return func(m *arranged) uint32 { return uint32(m.uid) }
 	}
 	return func(m *arranged) uint32 { return uint32(m.index + 1) }
-}
-
-// appendSorted makes the response of SORT, for which RETURN asks for an ESEARCH (RFC 5267 section 3).
-func (s *session) appendSorted(kind imapserver.NumKind, numbers []uint32, o *imap.SearchOptions) []byte {
-	if !s.conn.cmd.extended {
-		out := []byte("* SORT")
-		for _, n := range numbers {
-			out = appendNumber(append(out, ' '), n)
-		}
-		return append(out, "\r\n"...)
-	}
-	if s.conn.cmd.saveOnly {
-		return nil
-	}
-	out := message.AppendString([]byte("* ESEARCH (TAG "), s.conn.cmd.tag)
-	out = append(out, ')')
-	if kind == imapserver.NumKindUID {
-		out = append(out, " UID"...)
-	}
-	if n := len(numbers); n > 0 {
-		if o.ReturnMin {
-			out = appendNumber(append(out, " MIN "...), numbers[0])
-		}
-		if o.ReturnMax {
-			out = appendNumber(append(out, " MAX "...), numbers[n-1])
-		}
-		if o.ReturnAll {
-			out = appendRuns(append(out, " ALL "...), numbers)
-		}
-	}
-	if o.ReturnCount {
-		out = appendNumber(append(out, " COUNT "...), uint32(len(numbers)))
-	}
-	return append(out, "\r\n"...)
 }

@@ -3,6 +3,7 @@ package imapd
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mailkeep/archive"
@@ -10,7 +11,8 @@ import (
 
 // statusItems are the data items of STATUS that the library does not know. It is given APPENDLIMIT in their place, for which it writes NIL.
 var statusItems = map[string]func(*archive.Mailbox) string{
-	"MAILBOXID": func(box *archive.Mailbox) string { return "(" + mailboxID(box) + ")" },
+	"HIGHESTMODSEQ": func(box *archive.Mailbox) string { return strconv.FormatInt(int64(highest(box)), 10) },
+	"MAILBOXID":     func(box *archive.Mailbox) string { return "(" + mailboxID(box) + ")" },
 }
 
 const placeholder = "APPENDLIMIT"
@@ -88,6 +90,9 @@ func tokenLen(s string) int {
 
 // noteStatus keeps the values of the items that the library does not know, for its next STATUS response.
 func (c *conn) noteStatus(box *archive.Mailbox) {
+	if slices.Contains(c.cmd.status, "HIGHESTMODSEQ") {
+		c.session.enableCondstore()
+	}
 	c.cmd.statusValues = c.cmd.statusValues[:0]
 	for _, name := range c.cmd.status {
 		value := "NIL"

@@ -105,20 +105,20 @@ func linkMessages(list []*arranged) []*threadNode {
 	return slices.DeleteFunc(all, func(n *threadNode) bool { return n.parent != nil })
 }
 
-// adopt makes a node without a parent a child of p, unless it is an ancestor of p.
-func (p *threadNode) adopt(child *threadNode) {
-	if p == child {
+// adopt makes a node without a parent a child of n, unless it is an ancestor of n.
+func (n *threadNode) adopt(child *threadNode) {
+	if n == child {
 		return
 	}
 	if len(child.children) > 0 {
-		for a := p.parent; a != nil; a = a.parent {
+		for a := n.parent; a != nil; a = a.parent {
 			if a == child {
 				return
 			}
 		}
 	}
-	child.parent, child.place = p, len(p.children)
-	p.children = append(p.children, child)
+	child.parent, child.place = n, len(n.children)
+	n.children = append(n.children, child)
 }
 
 // leave takes a node away from its parent.

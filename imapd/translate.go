@@ -10,6 +10,8 @@ import (
 func (c *conn) translateFirst(line, args []byte) []byte {
 	cmd := &c.cmd
 	switch cmd.name {
+	case "ENABLE":
+		cmd.enabling = string(args)
 	case "AUTHENTICATE":
 		cmd.replies = true
 	case "FETCH", "UID FETCH":
@@ -18,6 +20,8 @@ func (c *conn) translateFirst(line, args []byte) []byte {
 		return translateArgs(line, args, scan)
 	case "SEARCH", "UID SEARCH":
 		cmd.saveOnly = savesOnly(args)
+		options, _ := cutReturn(string(args))
+		cmd.extended = options != ""
 		t := new(searchTranslator)
 		cmd.translate = t
 		return translateArgs(line, args, t)

@@ -55,6 +55,9 @@ type position struct {
 	row  archive.Mailbox // told by SELECT
 	snap *snapshot       // told since; nil until needed, then row stands for it
 
+	limit archive.ModSeq // see modSeq
+	fresh bool           // snap was loaded after SELECT, and tell has not looked since at what may have changed in between
+
 	flagsOf   *snapshot   // whose flags have been announced; nil: only systemFlags
 	flagsTold []imap.Flag // by FLAGS
 }
@@ -79,7 +82,7 @@ func (vs *views) open(ctx context.Context, id archive.MailboxID) (*position, err
 	vs.reuse(v)
 	vs.mu.Unlock()
 	// The view is known before its row is read, so that no change is missed by both this and changes.look.
-	p := &position{view: v}
+	p := &position{view: v, limit: allModSeqs}
 	var err error
 	if p.row, err = vs.trees.row(ctx, id); err != nil {
 		p.close()
@@ -246,6 +249,7 @@ func (p *position) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.fresh = true
 	if now.len() == int(p.row.Messages) && now.next() <= p.row.UIDNext {
 		p.snap = now
 		return nil
@@ -254,6 +258,7 @@ func (p *position) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.limit = p.row.ModSeq
 	p.snap = p.view.withPlaceholders(now, p.row.UIDNext, c.Vanished)
 	return nil
 }

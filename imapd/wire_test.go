@@ -271,14 +271,16 @@ func TestMalformedCommands(t *testing.T) {
 		S: * OK ~
 		S: * FLAGS ~
 		S: * OK ~
+		S: * OK [HIGHESTMODSEQ ~
 		S: * OK [MAILBOXID ~
 		S: n OK ~
 		C: o ENABLE X-NONSENSE CONDSTORE
-		S: * ENABLED
+		S: * ENABLED CONDSTORE
+		S: * OK [HIGHESTMODSEQ ~
 		S: o OK ENABLE completed
 		C: p STARTTLS
 		S: p NO ~
-		C: q SELECT INBOX (CONDSTORE)
+		C: q SELECT INBOX (NONSENSE)
 		S: q BAD ~
 		C: r FETCH 1 BODY[1.NONSENSE]
 		S: r BAD ~

@@ -62,7 +62,7 @@ CREATE TABLE item (
 	zone       INTEGER NOT NULL,            -- its zone, minutes east of UTC
 	flags      TEXT NOT NULL DEFAULT '',    -- sorted, separated by blanks
 	gone       INTEGER NOT NULL DEFAULT 0,  -- since when the source has not had it
-	modseq     INTEGER NOT NULL             -- last change of flags or gone
+	modseq     INTEGER NOT NULL             -- last change of flags, of gone, or of the mailboxes it is in
 );
 CREATE INDEX item_source ON item (account_id, source_id) WHERE source_id <> '';
 CREATE INDEX item_message ON item (message_id);
