@@ -14,6 +14,7 @@ type fetchItems struct {
 	size      bool     // RFC822.SIZE, asked for by the client
 	extra     []string // items of extraItems, each once
 	modifiers fetchModifiers
+	lazy      bool // PREVIEW (LAZY)
 }
 
 // extraItem appends the value of a data item.
@@ -30,6 +31,7 @@ func init() {
 		"EMAILID":     (*fetcher).emailID,
 		"THREADID":    (*fetcher).threadID,
 		"MODSEQ":      (*fetcher).modSeqItem,
+		"PREVIEW":     (*fetcher).preview,
 	}
 }
 
@@ -93,6 +95,9 @@ func (f *fetchScanner) translate(line []byte) []byte {
 				n++
 			}
 			out = append(out, f.word(line[i:i+n], line[i+n:])...)
+			if strings.EqualFold(string(line[i:i+n]), "PREVIEW") {
+				n += f.previewModifier(line[i+n:])
+			}
 			i += n
 			continue
 		}

@@ -2,7 +2,9 @@ package imapd
 
 import (
 	"errors"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -26,11 +28,26 @@ func init() {
 		"EMAILID":     searchObjectID,
 		"THREADID":    searchObjectID,
 		"MODSEQ":      searchModSeq,
+		"OLDER":       searchAge,
+		"YOUNGER":     searchAge,
 	}
 }
 
 // extraKeyPrefix begins the name of such a header field.
 const extraKeyPrefix = "mailkeep:"
+
+// searchAge compiles the search keys OLDER and YOUNGER (RFC 5032): the age of INTERNALDATE in seconds.
+func searchAge(_ *session, key, value string) (rowTest, *imap.Error) {
+	seconds, err := strconv.ParseUint(value, 10, 32)
+	if err != nil || seconds == 0 {
+		return nil, badSearch(key + " wants a number of seconds")
+	}
+	limit := time.Now().Unix() - int64(seconds)
+	if key == "OLDER" {
+		return func(m *candidate) bool { return m.row.date <= limit }, nil
+	}
+	return func(m *candidate) bool { return m.row.date >= limit }, nil
+}
 
 // compileExtra adds a key of extraKeys to q, when field stands for one. What is wrong with it is left in the command's fault.
 func (s *session) compileExtra(q *query, field, value string) bool {

@@ -16,7 +16,7 @@ import (
 )
 
 // certificate makes a certificate for a test server, and the configuration with which a client accepts it.
-func certificate(t *testing.T) (server, client *tls.Config) {
+func certificate(t testing.TB) (server, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
