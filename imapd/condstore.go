@@ -150,7 +150,7 @@ func (f *fetcher) syncFetch(set imap.NumSet) error {
 	f.s.enableCondstore()
 	f.pos = f.s.position()
 	if m.changed && !withModSeq {
-		f.items.extra = append(f.items.extra, "MODSEQ")
+		f.items.extra, f.rowOnly = append(f.items.extra, "MODSEQ"), false
 	}
 	if !m.vanished {
 		return nil

@@ -28,10 +28,10 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	}
 	f := s.newFetcher(snap, spans, o)
 	_, f.byUID = set.(imap.UIDSet)
+	defer f.close()
 	if err := f.syncFetch(set); err != nil {
 		return err
 	}
-	defer f.close()
 	for _, sp := range spans {
 		for i, r := range snap.rows(sp.from, sp.to) {
 			if err := f.message(i, r); err != nil {
