@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	headSize       = 32 << 10  // how much of a message is read at first: most have their header in it, many all
-	largeRange     = 1 << 20   // of a message; more waits until there is memory
+	headSize       = 32 << 10 // how much of a message is read at first: most have their header in it, many all
+	largeRange     = 1 << 20  // of a message; more waits until there is memory
 	loadedBytes    = 64 << 20 // of messages held whole in memory, by all sessions together; what is decoded of them may take as much again
-	structureBytes = 32 << 20  // of part trees kept
+	structureBytes = 32 << 20 // of part trees kept
 )
 
 // errDamaged says that a message's file is not what the archive has recorded.

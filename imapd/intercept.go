@@ -43,6 +43,7 @@ func (c *conn) command() error {
 	if err != nil {
 		return c.tooLong(err)
 	}
+	c.srv.quiet.touch()
 	if !c.session.authenticated() {
 		if c.early++; c.early > maxEarly {
 			return c.bye("so many commands without a login")

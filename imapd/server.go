@@ -71,6 +71,7 @@ type Server struct {
 	changes    changes
 	trees      trees
 	bodies     bodies
+	quiet      quiet
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -124,6 +125,7 @@ func (s *Server) Close() error {
 	s.changes.wait()
 	s.views.close()
 	s.bodies.recent.close()
+	s.quiet.close()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("stop serving IMAP: %w", err)
 	}
