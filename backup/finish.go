@@ -94,6 +94,25 @@ func (r *run) closeLabels(ctx context.Context, b *archive.Batch) error {
 		}
 		b.States = append(b.States, archive.FolderResult{Folder: f.known.ID, State: state})
 	}
+	return r.closeTransient(ctx, b)
+}
+
+// closeTransient notes that empty mailboxes which no folder of the server shows are none of its labels any more: a label that messages had for a moment, between two lists of
+// the folders, has left nothing else.
+func (r *run) closeTransient(ctx context.Context, b *archive.Batch) error {
+	boxes, err := r.w.Mailboxes(ctx, r.account.ID)
+	if err != nil {
+		return archiveFailure(err)
+	}
+	listed := map[string]bool{archive.GoneMailbox: true}
+	for i := range r.plan.folders {
+		listed[r.plan.folders[i].mailbox] = true
+	}
+	for _, m := range boxes {
+		if m.Messages == 0 && m.GoneAt == 0 && !listed[m.Name] {
+			b.Mailboxes = append(b.Mailboxes, archive.MailboxSpec{Name: m.Name, SpecialUse: m.SpecialUse, Gone: true})
+		}
+	}
 	return nil
 }
 
