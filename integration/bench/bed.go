@@ -57,7 +57,7 @@ type bed struct {
 
 // sources of what is kept in the cache
 var (
-	mailSources    = []string{"mailkeep/integration/bench/gen", "mailkeep/integration/bench/load", "mailkeep/integration/dovecot"}
+	mailSources    = []string{"mailkeep/integration/bench/gen", "mailkeep/integration/bench/load:fill.go", "mailkeep/integration/dovecot:fill.go"}
 	archiveSources = []string{"mailkeep/archive", "mailkeep/message", "mailkeep/backup", "mailkeep/integration/bench/gen"}
 )
 
@@ -80,6 +80,11 @@ func (e *env) lay(ctx context.Context, c corpus) (*bed, error) {
 	e.report.Dovecot = b.peer.Version()
 	for _, u := range stores {
 		b.peers = append(b.peers, b.dovecot(u.Name))
+	}
+	for _, p := range b.peers {
+		if err := p.NotRecent(); err != nil {
+			return b, err
+		}
 	}
 	dir, err = e.kept(ctx, "mailkeep-"+c.String(), archiveSources, func(dir string) error {
 		if c.n > backedUp {

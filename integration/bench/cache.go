@@ -69,21 +69,29 @@ func (e *env) kept(ctx context.Context, name string, sources []string, fill func
 	return dir, os.WriteFile(filepath.Join(dir, complete), nil, 0o644)
 }
 
-// digestOf is a short digest of the sources, without tests, of packages of this module.
-func digestOf(ctx context.Context, packages []string) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", append([]string{"list", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}
-{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}
-{{end}}`}, packages...)...).Output()
-	if err != nil {
-		return "", fmt.Errorf("list the sources of %q: %w", packages, err)
-	}
+// digestOf is a short digest of sources: packages of this module, without their tests, or single files of them as PACKAGE:FILE.
+func digestOf(ctx context.Context, sources []string) (string, error) {
 	h := sha256.New()
-	for path := range strings.FieldsSeq(string(out)) {
-		raw, err := os.ReadFile(path)
+	for _, source := range sources {
+		name, only, _ := strings.Cut(source, ":")
+		out, err := exec.CommandContext(ctx, "go", "list", "-f", `{{.Dir}}
+{{range .GoFiles}}{{.}}
+{{end}}{{range .EmbedFiles}}{{.}}
+{{end}}`, name).Output()
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("list the sources of %q: %w", name, err)
 		}
-		fmt.Fprintf(h, "%s %d\n%s", filepath.Base(path), len(raw), raw)
+		files := strings.Split(strings.TrimSpace(string(out)), "\n")
+		for _, file := range files[1:] {
+			if only != "" && file != only {
+				continue
+			}
+			raw, err := os.ReadFile(filepath.Join(files[0], file))
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(h, "%s %d\n%s", file, len(raw), raw)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:6]), nil
 }

@@ -204,6 +204,11 @@ func TestKept(t *testing.T) {
 	if one != again || made != 1 {
 		t.Errorf("%q and %q, made %d times", one, again, made)
 	}
+	if all, err := digestOf(t.Context(), []string{"mailkeep/integration/program"}); err != nil {
+		t.Error(err)
+	} else if one, err := digestOf(t.Context(), []string{"mailkeep/integration/program:memory.go"}); err != nil || one == all {
+		t.Errorf("one file has the digest %q, all have %q, %v", one, all, err)
+	}
 	two := get("mailkeep/integration/proxy")
 	if _, err := os.Stat(one); two == one || made != 2 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%q after %q, made %d times, %v", two, one, made, err)

@@ -158,6 +158,21 @@ func SelectLargest(t *Target) (Sample, error) {
 	})
 }
 
+// NotRecent opens all mailboxes, so that no message is \Recent in later sessions, whose answers could not be compared otherwise.
+func (t *Target) NotRecent() error {
+	c, err := t.login()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for name := range t.Want.Mailboxes {
+		if _, err := c.enter("SELECT", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *conn) uids(key string) ([]int, error) {
 	var uids []int
 	err := c.do(func(r *response) {
