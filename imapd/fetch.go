@@ -32,12 +32,8 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	if err := f.syncFetch(set); err != nil {
 		return err
 	}
-	for _, sp := range spans {
-		for i, r := range snap.rows(sp.from, sp.to) {
-			if err := f.message(i, r); err != nil {
-				return err
-			}
-		}
+	if err := f.messages(); err != nil {
+		return err
 	}
 	if err := f.flush(); err != nil {
 		return err
@@ -50,6 +46,21 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	}
 	if f.failed != nil {
 		return f.failed
+	}
+	return nil
+}
+
+// messages writes the responses for all messages.
+func (f *fetcher) messages() error {
+	if f.inParts() {
+		return f.ahead()
+	}
+	for _, sp := range f.spans {
+		for i, r := range f.snap.rows(sp.from, sp.to) {
+			if err := f.message(i, r); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -76,6 +87,7 @@ type fetcher struct {
 
 	data   int   // bytes of pieces that are in memory
 	begun  bool  // a part of the current response has been sent
+	apart  bool  // it works on parts for another fetcher, and sends nothing
 	broken error // the connection is lost
 
 	unread int       // messages left out that were not taken out of the archive
@@ -125,6 +137,9 @@ func (f *fetcher) message(i int, r *row) error {
 		return nil
 	}
 	if r.ref.IsZero() {
+		if f.apart {
+			return errAhead
+		}
 		f.missing(r, archive.ErrNotFound)
 		return nil
 	}
@@ -139,6 +154,13 @@ func (f *fetcher) message(i int, r *row) error {
 	}
 	if f.broken != nil {
 		return f.broken
+	}
+	if f.apart {
+		if err != nil || len(f.pieces) > 0 || len(f.out) > maxHeld {
+			f.pieces, f.data = f.pieces[:0], 0
+			return errAhead
+		}
+		return nil
 	}
 	if err != nil {
 		f.out, f.pieces, f.data = f.out[:start], f.pieces[:0], 0
@@ -197,6 +219,9 @@ func (f *fetcher) item(r *row, write func() error) error {
 	}
 	if len(f.out)+f.data < maxHeld {
 		return nil
+	}
+	if f.apart {
+		return errAhead
 	}
 	f.begun = true
 	f.out = f.out[:len(f.out)-1]

@@ -117,6 +117,13 @@ func (s *session) labelWriter(snap *snapshot, spans []span) (*labelWriter, error
 	return &labelWriter{labels: labels, tree: tree, own: s.selectedID(), utf8: s.utf8(), lists: make(map[*archive.MailboxID]string)}, nil
 }
 
+// clone returns a writer of the same labels for another goroutine.
+func (w *labelWriter) clone() *labelWriter {
+	c := *w
+	c.lists = make(map[*archive.MailboxID]string)
+	return &c
+}
+
 func (w *labelWriter) append(dst []byte, uid archive.UID) []byte {
 	boxes := w.labels.Of(uid)
 	if len(boxes) == 0 {

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	recentBytes = 64 << 20 // of summaries kept in memory
-	recentMany  = 25000    // messages in one command whose summaries are kept; more would only push one another out
-	recentCost  = 120      // bytes that each takes besides its own
+	recentBytes = 112 << 20 // of summaries kept in memory; half of it has room for recentMany of them
+	recentMany  = 25000     // messages in one command whose summaries are kept; more would only push one another out
+	recentCost  = 120       // bytes that each takes besides its own
 )
 
 // recent keeps the summaries of messages that were lately asked for, unpacked: several connections, or a client that comes back, list the same mailbox. They are found by what

@@ -1,0 +1,84 @@
+package imapd
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"mailkeep/archive"
+)
+
+// What several processors put together is what one does: small messages, large ones that are sent from their files, missing and damaged ones, with summaries and without.
+func TestPartsAreTheWhole(t *testing.T) {
+	if runtime.GOMAXPROCS(0) == 1 {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	}
+	s := newArchive(t)
+	var b archive.Batch
+	var refs []archive.Ref
+	for i := range 1000 {
+		text := fmt.Sprintf("From: a%d@example.org\r\nSubject: =?utf-8?q?n=C3=BC?= %d\r\nContent-Type: text/plain\r\n\r\n%s", i, i, strings.Repeat("text\r\n", i))
+		switch {
+		case i%100 == 50:
+			text += strings.Repeat("a large message\r\n", 40000)
+		case i%100 == 51:
+			text = "Subject: " + strings.Repeat("long ", 20000) + "\r\n" + text
+		}
+		refs = append(refs, sha256.Sum256([]byte(text)))
+		b.Copies = append(b.Copies, s.copyOf(text, "INBOX"))
+	}
+	s.record(b)
+	file := func(i int) string { return filepath.Join(s.w.Dir(), refs[i].String()[:2], refs[i].String()+".eml") }
+	for _, i := range []int{300, 600} { // put back for the check of the archive
+		text, err := os.ReadFile(file(i))
+		check(t, err)
+		defer os.WriteFile(file(i), text, 0o600)
+	}
+	check(t, os.Remove(file(300)))
+	check(t, os.Truncate(file(600), 10))
+	addr := serve(t, s.w.Reader, testOptions())
+	for _, summaries := range []bool{false, true} {
+		if summaries {
+			if _, err := s.w.Summarize(context.Background(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, items := range []string{
+			"(UID FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (From Subject)])", "(ENVELOPE BODYSTRUCTURE INTERNALDATE)", "(UID BODY.PEEK[])", "(BODY.PEEK[TEXT]<3.100> BODY.PEEK[1.MIME])",
+			"(X-GM-MSGID X-GM-LABELS EMAILID BODY.PEEK[HEADER])", "(PREVIEW)",
+		} {
+			for _, set := range []string{"1:*", "1:200,300:700,900", "10:265"} {
+				several := answerTo(t, addr, "FETCH "+set+" "+items)
+				procs := runtime.GOMAXPROCS(1)
+				one := answerTo(t, addr, "FETCH "+set+" "+items)
+				runtime.GOMAXPROCS(procs)
+				if several != one {
+					t.Errorf("FETCH %s %s: the answers differ (%d bytes, %d of one processor)", set, items, len(several), len(one))
+				}
+				if n := strings.Count(one, " FETCH ("); n < 200 {
+					t.Errorf("FETCH %s %s: %d responses", set, items, n)
+				}
+			}
+		}
+	}
+}
+
+func answerTo(t *testing.T, addr, command string) string {
+	c := login(t, addr)
+	defer c.conn.Close()
+	c.ok("SELECT INBOX")
+	got, tagged := c.do(command)
+	return got + tagged
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
