@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	dictSize   = 16 << 10
+	dictSize   = 32 << 10
 	dictHeader = crcSize + 8
 	dictEvery  = 1000    // messages for which one is used: the next are of another time, or another mailbox
 	dictLeast  = 250     // messages to derive at a time, to make one of them
@@ -62,9 +62,9 @@ func writeDictionary(words *os.File, number int, from MessageID, content []byte)
 
 func (d *dictionary) encode(dst, plain []byte) []byte {
 	if d.number == 0 {
-		return s2.EncodeBetter(dst, plain)
+		return s2.EncodeBest(dst, plain)
 	}
-	return d.dict.EncodeBetter(dst, plain)
+	return d.dict.EncodeBest(dst, plain)
 }
 
 var errNoSummary = errors.New("not a summary")

@@ -19,7 +19,7 @@
 //
 // # Order
 //
-// The new messages of a mailbox are read in blocks of Options.Block, the newest block first: a first backup of a large account takes days where the server limits
+// The new messages of a mailbox are read in blocks of Options.Block, counted from its oldest message, the newest block first: a first backup of a large account takes days where the server limits
 // the bytes of a day, and is of use after minutes like this. Within a block copies are recorded by ascending UID of the source, oldest first, however the connections
 // overtake each other. So the archive's own UIDs grow like the source's, but for a first backup of more than a block: there later blocks hold older
 // mail. That is what UIDs allow, as when somebody copies old mail into a mailbox, and costs readers nothing but the order of programs that sort by arrival in

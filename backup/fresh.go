@@ -30,14 +30,17 @@ type asked struct {
 }
 
 // fetchNew reads about new messages and sends those to be downloaded whose bytes the archive lacks: the newest block first, so that a first backup which takes days is
-// of use in minutes, and within a block the oldest first.
+// of use in minutes, and within a block the oldest first. Blocks are counted from the oldest message of the mailbox, recorded or not: a run that goes on where
+// another was killed has the same blocks, and so records in the same order.
 func (r *run) fetchNew(ctx context.Context, f *folder, fresh uidSet) error {
+	older := union(f.known, fresh)
 	for len(fresh) > 0 {
-		older, newest := fresh.cutSpans(max(fresh.count()-r.o.Block, 0), math.MaxInt)
-		if err := r.fetchBlock(ctx, f, newest); err != nil {
+		var block uidSet
+		older, block = older.cutSpans((older.count()-1)/r.o.Block*r.o.Block, math.MaxInt)
+		if err := r.fetchBlock(ctx, f, fresh.and(block)); err != nil {
 			return err
 		}
-		fresh = older
+		fresh = fresh.minus(block)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func (r *rig) reopen() {
 	r.w = w
 }
 
-// A mailbox with few new messages is read oldest first; of many the newest block comes first, and each block oldest first.
+// The newest block of a mailbox comes first, and each block oldest first. Blocks are counted from the oldest message.
 func TestNewestBlockFirst(t *testing.T) {
 	r := newRig(t, gmailsim.Options{})
 	for i := range 250 {
@@ -119,7 +119,7 @@ func TestNewestBlockFirst(t *testing.T) {
 	r.run()
 	r.same("/")
 	var want []time.Time
-	for _, block := range [][2]int{{150, 250}, {50, 150}, {0, 50}} {
+	for _, block := range [][2]int{{200, 250}, {100, 200}, {0, 100}} {
 		for i := block[0]; i < block[1]; i++ {
 			want = append(want, mail(i).Date)
 		}

@@ -30,7 +30,8 @@ type Options struct {
 	Compress bool
 	// DailyBytes is the most to receive from the server in 24 hours, earlier runs included; 0 means no limit. A run that reaches it ends with a QuotaError.
 	DailyBytes int64
-	// Block is how many new messages of a mailbox are read oldest first; of more the newest so many come first, then those before them. 0 means 2000.
+	// Block is how many messages of a mailbox are read oldest first: a mailbox is cut into blocks of so many, counted from its oldest message, and the newest block comes
+	// first. 0 means 2000.
 	Block int64
 
 	// Client names the program to servers that ask for it (RFC 2971); "" means "mailkeep".
