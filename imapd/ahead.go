@@ -7,10 +7,12 @@ import (
 )
 
 const (
-	aheadLeast = 256      // messages in one FETCH from which on several processors work on it
-	aheadRows  = 64       // messages in a part
-	aheadBytes = 64 << 10 // bytes of messages in a part, when they are asked for: with one more its responses fit into a block
-	aheadMost  = 4        // processors
+	aheadLeast   = 256       // messages in one FETCH from which on several processors work on it
+	aheadRows    = 64        // messages in a part
+	aheadBytes   = 64 << 10  // bytes of messages in a part, when they are asked for: with one more its responses fit into a block
+	aheadMost    = 4         // processors
+	aheadLarge   = 256 << 10 // bytes of responses in a part; more is not held back
+	aheadAtATime = 8         // commands of all sessions
 )
 
 // errAhead ends a part that has to be put together by the fetcher itself.
@@ -125,9 +127,13 @@ func (f *fetcher) work(jobs <-chan *part) {
 	}
 }
 
-// makePart puts the responses of a part together. It holds no message when it returns: the one who waits for the part may need the memory.
+// makePart puts the responses of a part together. What panics is done again by the fetcher, whose panics cost one connection and not the server.
 func (f *fetcher) makePart(p *part) {
-	defer f.src.close()
+	defer func() {
+		if recover() != nil {
+			f.out, f.pieces, f.data, p.out, p.alone = nil, nil, 0, nil, true
+		}
+	}()
 	for i, r := range f.snap.rows(p.from, p.to) {
 		if err := f.message(i, r); err != nil {
 			f.out, p.alone = f.out[:0], true

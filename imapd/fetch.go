@@ -53,7 +53,12 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 // messages writes the responses for all messages.
 func (f *fetcher) messages() error {
 	if f.inParts() {
-		return f.ahead()
+		select {
+		case f.s.srv.helped <- struct{}{}:
+			defer func() { <-f.s.srv.helped }()
+			return f.ahead()
+		default: // enough of that is under way, and each such command takes memory
+		}
 	}
 	for _, sp := range f.spans {
 		for i, r := range f.snap.rows(sp.from, sp.to) {
@@ -131,8 +136,10 @@ type piece struct {
 	data      []byte // what to send when file is nil
 }
 
-// message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error.
+// message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error. Afterwards nothing is held of
+// the message: others may wait for the memory.
 func (f *fetcher) message(i int, r *row) error {
+	defer f.src.close()
 	if f.items.modifiers.changed && r.modSeq <= f.items.modifiers.since {
 		return nil
 	}
@@ -156,7 +163,7 @@ func (f *fetcher) message(i int, r *row) error {
 		return f.broken
 	}
 	if f.apart {
-		if err != nil || len(f.pieces) > 0 || len(f.out) > maxHeld {
+		if err != nil || len(f.pieces) > 0 || len(f.out) > aheadLarge {
 			f.pieces, f.data = f.pieces[:0], 0
 			return errAhead
 		}

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ func (c *conn) idle(_, args string) error {
 	switch {
 	case err != nil:
 		return c.tooLong(err)
-	case strings.TrimRight(string(line), "\r\n") != "DONE":
+	case !strings.EqualFold(strings.TrimRight(string(line), "\r\n"), "DONE"):
 		return c.answer("BAD IDLE ends with DONE")
 	}
 	return c.answer("OK IDLE completed")
@@ -78,6 +79,12 @@ func (w *idler) begin() bool {
 }
 
 func (w *idler) run() {
+	defer func() {
+		if what := recover(); what != nil { // that must cost one connection and not the server
+			w.session.srv.log.Error("imap: tell a client in IDLE of changes", "panic", what, "stack", string(debug.Stack()))
+			w.session.conn.base.Close()
+		}
+	}()
 	for {
 		w.session.tellIdle()
 		if w.state.CompareAndSwap(idlerRuns, idlerRests) {

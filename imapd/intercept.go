@@ -43,11 +43,12 @@ func (c *conn) command() error {
 	if err != nil {
 		return c.tooLong(err)
 	}
-	c.srv.quiet.touch()
 	if !c.session.authenticated() {
 		if c.early++; c.early > maxEarly {
 			return c.bye("so many commands without a login")
 		}
+	} else {
+		c.srv.quiet.touch()
 	}
 	tag, name, args, wrong := splitCommand(line)
 	cmd.tag, cmd.name, cmd.size = tag, name, len(line)

@@ -35,6 +35,7 @@ func TestQuietServerGivesMemoryBack(t *testing.T) {
 				t.Fatalf("forced collections %d, before %d; %d MB of heap in use, before %d", after.NumForcedGC, before.NumForcedGC, after.HeapInuse>>20, before.HeapInuse>>20)
 			}
 		}
+		srv.quiet.collected(time.Time{})
 		c.ok("LOGOUT")
 		for srv.quiet.armed.Load() {
 			time.Sleep(50 * time.Millisecond)

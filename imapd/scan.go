@@ -3,7 +3,9 @@ package imapd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -79,6 +81,12 @@ func scanAll(scanners []*scanner, n int) ([]int, error) {
 	var next atomic.Int64
 	var failed atomic.Bool
 	work := func(k int) {
+		defer func() {
+			if what := recover(); what != nil { // that must cost one command and not the server
+				errs[k] = fmt.Errorf("search messages: %v\n%s", what, debug.Stack())
+				failed.Store(true)
+			}
+		}()
 		for !failed.Load() {
 			c := int(next.Add(1)) - 1
 			if c >= len(chunks) {
@@ -119,6 +127,7 @@ func (sc *scanner) chunk(from, to int) (found []int, err error) {
 		m := &sc.m
 		m.next(i, r)
 		match := sc.q.matches(sc.ctx, m)
+		m.src.close() // other scanners may wait for the memory
 		switch {
 		case sc.ctx.Err() != nil:
 			return nil, sc.ctx.Err()

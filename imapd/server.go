@@ -72,6 +72,7 @@ type Server struct {
 	trees      trees
 	bodies     bodies
 	quiet      quiet
+	helped     chan struct{} // holds one for each FETCH that several goroutines work on
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -85,6 +86,7 @@ func New(r *archive.Reader, o Options) *Server {
 		o.Logger = slog.Default()
 	}
 	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
+	s.helped = make(chan struct{}, aheadAtATime)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
 	s.views.init(r, &s.trees)

@@ -198,9 +198,12 @@ func (s *source) load() ([]byte, error) {
 		return nil, err
 	}
 	s.held = need
-	var err error
-	s.whole, err = readRange(s.file, nil, 0, s.row.size)
-	return s.whole, err
+	whole, err := readRange(s.file, nil, 0, s.row.size)
+	if err != nil {
+		return nil, err
+	}
+	s.whole = whole
+	return whole, nil
 }
 
 // parts returns the message's part tree. Of one that comes from a summary not all fields are filled, see [message.Summary.Root].
