@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -33,6 +35,27 @@ func (r *Reader) Copies(ctx context.Context, folder FolderID, f func(Known) erro
 		return fmt.Errorf("list copies of folder %d: %w", folder, err)
 	}
 	return nil
+}
+
+// Outside returns the UIDs of a folder's copies, under its current UIDVALIDITY, whose date is before a time or whose message is larger than a size. A zero time or size
+// says nothing.
+func (r *Reader) Outside(ctx context.Context, folder FolderID, before time.Time, larger int64) ([]uint32, error) {
+	earliest := int64(math.MinInt64)
+	if !before.IsZero() {
+		earliest = before.Unix()
+	}
+	if larger == 0 {
+		larger = math.MaxInt64
+	}
+	var uids []uint32
+	err := r.db.SelectContext(ctx, &uids, `SELECT l.uid
+		FROM folder d JOIN location l ON l.folder_id = d.id AND l.validity = d.current
+		JOIN item i ON i.id = l.item_id JOIN message m ON m.id = i.message_id
+		WHERE d.id = ? AND (i.date < ? OR m.size > ?) ORDER BY l.uid`, folder, earliest, larger)
+	if err != nil {
+		return nil, fmt.Errorf("list copies of folder %d by date and size: %w", folder, err)
+	}
+	return uids, nil
 }
 
 // BySourceID returns the messages that an account holds under the given ids (X-GM-MSGID or EMAILID); unknown ids are left out.

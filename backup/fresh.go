@@ -245,6 +245,10 @@ func (r *run) sort(ctx context.Context, f *folder, set uidSet, a *asked) error {
 		switch {
 		case err != nil:
 			return err
+		case f.seeking && (m == nil || !sought(m, refs)):
+			r.keepGone = r.keepGone || m == nil && a.reason[uid] != "" // it may be what moved
+			r.rec.put(outcome{seq: seq})
+			return nil
 		case m == nil && a.reason[uid] != "":
 			r.hole(f, seq, uid, a.reason[uid])
 			return nil

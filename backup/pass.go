@@ -27,6 +27,8 @@ type folder struct {
 	limited  bool                // Gmail seems to show only a part
 	unsure   bool                // the server's list contradicts itself
 	partial  bool                // messages were left out on purpose; a wider selection must find them
+	leftOut  uidSet              // of these, the ones that the selection by age and size left out and that were not compared with the archive
+	seeking  bool                // of what is fetched now, only messages that the archive has count
 	failed   atomic.Bool         // the mailbox changed or vanished under the pass; its state must not be closed
 	untold   uidSet              // known copies whose changes the server told in part only
 	recorded bool                // the known copies are loaded

@@ -302,8 +302,11 @@ func (r *run) read(ctx context.Context) error {
 			return fmt.Errorf("back up mailbox %q: %w", f.name, err)
 		}
 	}
-	if err := r.catchUp(ctx); err != nil {
-		return err
+	// Before and after the other mailboxes are looked at again: that finds more to leave out.
+	for _, step := range []func(context.Context) error{r.seekMoved, r.catchUp, r.seekMoved} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	r.report.phase(PhaseDownload, "")
 	return nil

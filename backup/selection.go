@@ -2,9 +2,13 @@ package backup
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"mailkeep/archive"
 )
 
 // selected leaves out of new messages what Options.MaxAge and MaxSize say. The server is asked, so that what is left out costs nothing however often it is met.
@@ -29,6 +33,7 @@ func (r *run) selected(ctx context.Context, f *folder, fresh uidSet) (uidSet, er
 	some := fresh.and(wanted)
 	if some.count() < fresh.count() {
 		f.partial = true
+		f.leftOut = union(f.leftOut, fresh.minus(wanted))
 	}
 	r.report.expect(some.count() - fresh.count())
 	return some, nil
@@ -57,4 +62,77 @@ func (s *Session) search(criteria *imap.SearchCriteria) (uidSet, error) {
 		return nil, err
 	}
 	return uidSetOf(data.All), nil
+}
+
+// seekMoved records, of the messages that the selection left out, those that the archive has already: what vanished from one mailbox may have moved to where it is not
+// selected. That costs the headers of all that was left out, so it is done only when something vanished that the selection would leave out elsewhere, too.
+func (r *run) seekMoved(ctx context.Context) error {
+	leaves := func(f *folder) bool { return len(f.leftOut) > 0 && !f.failed.Load() }
+	if !slices.ContainsFunc(r.passed, leaves) {
+		return nil
+	}
+	if any, err := r.vanishedOutside(ctx); err != nil || !any {
+		return err
+	}
+	for _, f := range r.passed {
+		if !leaves(f) {
+			continue
+		}
+		left := f.leftOut
+		f.leftOut, f.seeking = nil, true
+		r.report.expect(left.count())
+		err := r.survive(f, r.fetchNew(ctx, f, left))
+		f.seeking = false
+		if err != nil {
+			return fmt.Errorf("look for moved messages in mailbox %q: %w", f.plan.name, err)
+		}
+	}
+	return nil
+}
+
+// vanishedOutside tells whether something that the selection does not cover left its place at the server.
+func (r *run) vanishedOutside(ctx context.Context) (bool, error) {
+	gone := make(map[archive.FolderID]*folder)
+	ids := r.dropped()
+	for _, f := range r.passed {
+		if f.shortfall() > 0 {
+			return true, nil
+		}
+		if len(f.gone) > 0 {
+			gone[f.ID] = f
+			ids = append(ids, f.ID)
+		}
+	}
+	before, larger := r.o.outside(time.Now())
+	for _, id := range ids {
+		uids, err := r.w.Outside(ctx, id, before, larger)
+		if err != nil {
+			return false, archiveFailure(err)
+		}
+		if slices.ContainsFunc(uids, func(uid uint32) bool { return gone[id] == nil || gone[id].gone.has(uid) }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// outside bounds what the selection may leave out, with room for time zones and for servers that are not exact about sizes.
+func (o Options) outside(now time.Time) (before time.Time, larger int64) {
+	if o.MaxAge > 0 {
+		before = now.Add(-o.MaxAge).AddDate(0, 0, 2)
+	}
+	return before, o.MaxSize - o.MaxSize/20
+}
+
+// sought tells whether the archive has a message that is looked for.
+func sought(m *meta, refs map[string]archive.Ref) bool {
+	if m.gmail.MsgID != 0 {
+		_, ok := refs["gmail "+decimal(m.gmail.MsgID)]
+		return ok
+	}
+	if _, ok := refs["email "+m.emailID]; ok {
+		return true
+	}
+	_, ok := refs[printKey(m.fingerprint)]
+	return ok
 }

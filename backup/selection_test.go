@@ -160,3 +160,55 @@ func tree(t *testing.T, dir string) []string {
 	}
 	return all
 }
+
+// A message that moves is not gone, although the selection leaves it out at its new place; one that left is.
+func TestMovedOutsideSelection(t *testing.T) {
+	for name, g := range map[string]*gmailsim.Generic{"gmail": nil, "plain": {Delimiter: "/"}, "objects": {Delimiter: "/", ObjectID: true, Condstore: true, ListStatus: true}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, gmailsim.Options{Generic: g})
+			put := func(box string, m gmailsim.Message) gmailsim.MsgID {
+				if g == nil {
+					m.Labels = []string{`\Inbox`}
+					return r.deliver(m)
+				}
+				return r.appendTo(box, m)
+			}
+			if g != nil {
+				r.must(r.srv.CreateMailbox("Old"))
+			}
+			var ids []gmailsim.MsgID
+			for i := range 12 {
+				ids = append(ids, put("INBOX", mail(i)))
+			}
+			r.run()
+			put("INBOX", mail(50)) // is never selected
+			put("Old", mail(51))
+			r.o.MaxAge = 30 * 24 * time.Hour
+			sum := r.run()
+			if sum.Downloaded+sum.Gone != 0 {
+				t.Errorf("nothing was selected: %+v", sum)
+			}
+			// Two move and one goes.
+			for i, id := range ids[:2] {
+				if g == nil {
+					r.must(r.srv.MoveToTrash(id))
+				} else {
+					r.must(r.srv.Expunge(id))
+					r.appendTo("Old", mail(i))
+				}
+			}
+			r.must(r.srv.Expunge(ids[2]))
+			if sum = r.run(); sum.Gone != 1 || sum.Downloaded+sum.NewMessages != 0 || sum.Holes != 0 {
+				t.Errorf("moved: %+v", sum)
+			}
+			if sum = r.run(); sum.Gone+sum.Entered+sum.Left+sum.Downloaded != 0 {
+				t.Errorf("again: %+v", sum)
+			}
+			r.o.MaxAge = 0
+			if sum = r.run(); sum.Downloaded != 2 || sum.Gone != 0 {
+				t.Errorf("everything: %+v", sum)
+			}
+			r.same("/")
+		})
+	}
+}
