@@ -14,10 +14,26 @@ import (
 // Copies calls f for each copy recorded under a folder's current UIDVALIDITY, ascending by the source's UID, and stops at f's first error. It holds one
 // connection meanwhile, so f must not wait for the network.
 func (r *Reader) Copies(ctx context.Context, folder FolderID, f func(Known) error) error {
+	return r.copies(ctx, folder, "l.validity = d.current ORDER BY l.uid", f)
+}
+
+// Unconfirmed calls f for each copy of a folder that was recorded under another UIDVALIDITY than the current one and not found again since: what a batch with the folder's
+// state gives up. The UIDs are the old ones. Otherwise it is as Copies.
+func (r *Reader) Unconfirmed(ctx context.Context, folder FolderID, f func(Known) error) error {
+	// Two ranges of the key: "<>" would read the whole folder.
+	for _, condition := range []string{"l.validity < d.current", "l.validity > d.current"} {
+		if err := r.copies(ctx, folder, condition, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reader) copies(ctx context.Context, folder FolderID, condition string, f func(Known) error) error {
 	rows, err := r.db.QueryContext(ctx, `SELECT l.uid, i.id, m.ref, i.source_id, i.flags
-		FROM folder d JOIN location l ON l.folder_id = d.id AND l.validity = d.current
+		FROM folder d JOIN location l ON l.folder_id = d.id
 		JOIN item i ON i.id = l.item_id JOIN message m ON m.id = i.message_id
-		WHERE d.id = ? ORDER BY l.uid`, folder)
+		WHERE d.id = ? AND `+condition, folder)
 	if err != nil {
 		return fmt.Errorf("list copies of folder %d: %w", folder, err)
 	}

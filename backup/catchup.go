@@ -15,8 +15,17 @@ const maxRounds = 3
 // catchUp makes sure that what vanished from one mailbox did not move to another one that was read, or skipped, before: it asks for the state of all mailboxes once more
 // and reads what arrived since. A run in which nothing vanished needs none of this.
 func (r *run) catchUp(ctx context.Context) error {
-	lost := func(f *folder) bool { return len(f.gone) > 0 || f.shortfall() > 0 }
-	if !slices.ContainsFunc(r.passed, lost) || r.plan.visible {
+	lost := false
+	for _, f := range r.passed {
+		var err error
+		if lost, err = r.lost(ctx, f); err != nil {
+			return err
+		}
+		if lost {
+			break
+		}
+	}
+	if !lost || r.plan.visible {
 		return nil
 	}
 	for range maxRounds {

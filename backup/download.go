@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"mailkeep/archive"
 )
 
 // A job is what one FETCH of bodies asks for. Two are under way per connection, so that the server never waits for the next command; with these limits no
@@ -257,20 +255,7 @@ func (w *worker) land(p *piece, a arrived) {
 	if p.copy.Fingerprint.IsZero() && !p.f.drafts() {
 		p.copy.Fingerprint = a.fingerprint
 	}
-	if p.f.earlier > 0 && w.has(a.ref) {
-		p.f.matched.Add(1)
-	}
 	w.rec.put(outcome{seq: p.seq, copy: &p.copy, key: p.key, bytes: a.size})
-}
-
-// has tells whether the archive had a message before it was downloaded again.
-func (w *worker) has(ref archive.Ref) bool {
-	file, err := w.w.OpenMessage(ref)
-	if err != nil {
-		return false
-	}
-	file.Close()
-	return true
 }
 
 // oneByOne asks again for what did not arrive, each message alone, and gives up on those that do not come then either.

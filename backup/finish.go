@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,6 +19,12 @@ func (r *run) close(ctx context.Context) error {
 		return nil
 	}
 	dropped := r.dropped()
+	for _, f := range r.passed {
+		var err error
+		if f.stale, err = r.stale(ctx, f); err != nil {
+			return err
+		}
+	}
 	hold, err := r.holdsBack(ctx, dropped)
 	if err != nil {
 		return err
@@ -39,7 +46,7 @@ func (r *run) close(ctx context.Context) error {
 
 // closeFolder adds the end of one pass to the final batch. A mailbox of which something is doubtful, or held back, stays open: its next pass looks at it again.
 func (r *run) closeFolder(b *archive.Batch, f *folder, hold bool) {
-	touchesGone := len(f.gone) > 0 || f.shortfall() > 0
+	touchesGone := len(f.gone) > 0 || f.stale > 0
 	if f.failed.Load() || f.unsure || touchesGone && (hold || f.limited) {
 		r.report.summary(func(s *Summary) { s.Unfinished = true })
 		return
@@ -54,9 +61,24 @@ func (r *run) closeFolder(b *archive.Batch, f *folder, hold bool) {
 	}
 }
 
-// shortfall is how many of the messages from before a renumbering were not found again.
-func (f *folder) shortfall() int64 {
-	return max(0, int64(f.earlier)-f.matched.Load())
+// stale counts the copies from before a renumbering, by this run or an earlier one, that were not found again and that the folder's state would give up. While the pass is
+// under way, some of them may still be found.
+func (r *run) stale(ctx context.Context, f *folder) (int64, error) {
+	if f.partial {
+		return 0, nil // its state is not recorded
+	}
+	var n int64
+	err := r.w.Unconfirmed(ctx, f.ID, func(archive.Known) error { n++; return nil })
+	return n, archiveFailure(err)
+}
+
+// lost tells whether something seems to have vanished from a mailbox.
+func (r *run) lost(ctx context.Context, f *folder) (bool, error) {
+	if len(f.gone) > 0 {
+		return true, nil
+	}
+	stale, err := r.stale(ctx, f)
+	return stale > 0, err
 }
 
 // dropped lists the folders that the server has no more. A label that messages still carry is only hidden.
@@ -160,12 +182,12 @@ func (v *vanished) estimate(ctx context.Context) (int64, error) {
 	var n int64
 	for _, f := range v.passed {
 		if !f.failed.Load() {
-			n += f.gone.count() + f.shortfall()
+			n += f.gone.count() + f.stale
 		}
 	}
+	add := func(archive.Known) error { n++; return nil }
 	for id := range v.dropped {
-		err := v.w.Copies(ctx, id, func(archive.Known) error { n++; return nil })
-		if err != nil {
+		if err := errors.Join(v.w.Copies(ctx, id, add), v.w.Unconfirmed(ctx, id, add)); err != nil {
 			return 0, archiveFailure(err)
 		}
 	}
@@ -179,6 +201,15 @@ func (v *vanished) count(ctx context.Context) (int64, error) {
 		return 0, archiveFailure(err)
 	}
 	lost := make(map[any]struct{})
+	for _, f := range folders {
+		if !v.givesUpStale(f.ID) {
+			continue
+		}
+		err := v.w.Unconfirmed(ctx, f.ID, func(k archive.Known) error { lost[v.key(k)] = struct{}{}; return nil })
+		if err != nil {
+			return 0, archiveFailure(err)
+		}
+	}
 	for _, stays := range []bool{false, true} {
 		for _, f := range folders {
 			gone, all := v.goneFrom(f.ID)
@@ -196,11 +227,12 @@ func (v *vanished) count(ctx context.Context) (int64, error) {
 			}
 		}
 	}
-	n := int64(len(lost))
-	for _, f := range v.passed {
-		n += f.shortfall()
-	}
-	return n, nil
+	return int64(len(lost)), nil
+}
+
+// givesUpStale tells whether the batch gives up what a renumbering left unconfirmed in a folder.
+func (v *vanished) givesUpStale(id archive.FolderID) bool {
+	return v.dropped[id] || slices.ContainsFunc(v.passed, func(f *folder) bool { return f.ID == id && f.stale > 0 })
 }
 
 func (v *vanished) goneFrom(id archive.FolderID) (gone uidSet, all bool) {

@@ -367,7 +367,6 @@ func (r *run) place(ctx context.Context, p *piece, refs map[string]archive.Ref, 
 
 // here completes a piece whose message the archive has. On Gmail the id says all.
 func (r *run) here(p *piece, ref archive.Ref) {
-	p.f.matched.Add(1)
 	if r.account.Kind == archive.IMAP {
 		p.copy.Ref = ref
 	}

@@ -22,8 +22,7 @@ type folder struct {
 	upTo     uint32              // the UIDNEXT up to which it was read
 	fresh    uidSet              // UIDs that were to be fetched
 	gone     uidSet              // what the server has no more
-	earlier  uint32              // messages recorded under an older UIDVALIDITY; 0 when that did not change
-	matched  atomic.Int64        // of these, the ones found again
+	stale    int64               // copies from before a renumbering that the end of the pass gives up; known at the end of the run
 	limited  bool                // Gmail seems to show only a part
 	unsure   bool                // the server's list contradicts itself
 	partial  bool                // messages were left out on purpose; a wider selection must find them
@@ -133,9 +132,6 @@ func (r *run) unreadable(p *planned, text string) {
 // renumber tells the archive which UIDVALIDITY the copies to come have.
 func (r *run) renumber(ctx context.Context, f *folder) error {
 	before := f.plan.known
-	if before.UIDValidity != 0 && before.UIDValidity != f.state.UIDValidity {
-		f.earlier = before.Messages
-	}
 	if before.Current == f.state.UIDValidity {
 		return nil
 	}
@@ -304,9 +300,6 @@ func (r *run) load(ctx context.Context, f *folder) error {
 		return archiveFailure(err)
 	}
 	f.recorded = true
-	if f.earlier > 0 {
-		f.matched.Store(f.known.count())
-	}
 	return nil
 }
 

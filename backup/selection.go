@@ -95,8 +95,8 @@ func (r *run) vanishedOutside(ctx context.Context) (bool, error) {
 	gone := make(map[archive.FolderID]*folder)
 	ids := r.dropped()
 	for _, f := range r.passed {
-		if f.shortfall() > 0 {
-			return true, nil
+		if stale, err := r.stale(ctx, f); err != nil || stale > 0 {
+			return stale > 0, err
 		}
 		if len(f.gone) > 0 {
 			gone[f.ID] = f

@@ -504,3 +504,50 @@ func TestManyLabelsLost(t *testing.T) {
 	}
 	r.same("/")
 }
+
+// A mailbox that was renumbered and lost most of its messages is held back, in each run until the changes are accepted, also when the run that saw the renumbering was stopped.
+func TestManyGoneRenumbered(t *testing.T) {
+	for _, generic := range []*gmailsim.Generic{nil, {Delimiter: "/", Condstore: true, ListStatus: true}} {
+		for _, stopped := range []bool{false, true} {
+			t.Run(fmt.Sprint("gmail ", generic == nil, ", stopped ", stopped), func(t *testing.T) {
+				r := newRig(t, gmailsim.Options{Generic: generic})
+				box := "INBOX"
+				if generic == nil {
+					box = r.srv.FolderName(`\All`)
+				}
+				var ids []gmailsim.MsgID
+				for i := range 300 {
+					if generic == nil {
+						ids = append(ids, r.deliver(labelled(i, `\Inbox`)))
+					} else {
+						ids = append(ids, r.appendTo(box, mail(i)))
+					}
+				}
+				r.run()
+				for _, id := range ids[:270] {
+					r.must(r.srv.Expunge(id))
+				}
+				r.must(r.srv.ChangeUIDValidity(box))
+				if stopped {
+					ctx, cancel := context.WithCancel(context.Background())
+					remove := r.srv.AddFault(gmailsim.Fault{When: gmailsim.When{Command: "UID FETCH"}, Do: gmailsim.Action{Run: cancel, Latency: 20 * time.Millisecond}})
+					if _, err := backup.Run(ctx, r.w, r.o); !errors.Is(err, context.Canceled) {
+						t.Fatal(err)
+					}
+					remove()
+				}
+				for range 3 {
+					sum := r.run()
+					if _, gone := r.kept(); gone != 0 || sum.Gone != 0 || !warned(sum, backup.WarnManyGone) || !sum.Unfinished {
+						t.Fatalf("%d gone: %+v", gone, sum)
+					}
+				}
+				r.o.AcceptChanges = true
+				if sum := r.run(); sum.Gone != 270 || sum.Unfinished {
+					t.Errorf("%+v", sum)
+				}
+				r.same("/")
+			})
+		}
+	}
+}
