@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unicode"
@@ -35,8 +36,8 @@ func run(finder *discover.Finder) int {
 	results := &resultWriter{out: os.Stdout}
 	a := &app{stdin: os.Stdin, stdout: results, stderr: os.Stderr, finder: finder, typed: map[string]string{}}
 	err := a.execute(ctx, os.Args[1:])
-	if err == nil && results.err != nil {
-		err = fmt.Errorf("print the results: %w", results.err)
+	if lost := results.failure(); err == nil && lost != nil {
+		err = fmt.Errorf("print the results: %w", lost)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "mailkeep: %s\n", printable(message(ctx, err)))
@@ -45,17 +46,28 @@ func run(finder *discover.Finder) int {
 }
 
 // resultWriter keeps the first error of printing results, so that a program that could not tell them does not end as if it had.
+// Accounts that are backed up at the same time print through one; what one Write prints stays together.
 type resultWriter struct {
 	out io.Writer
+
+	mu  sync.Mutex
 	err error
 }
 
 func (w *resultWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	n, err := w.out.Write(p)
 	if w.err == nil {
 		w.err = err
 	}
 	return n, err
+}
+
+func (w *resultWriter) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // secondSignal is how long after a first Ctrl-C the program ends in good order whatever comes.
