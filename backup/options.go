@@ -3,6 +3,8 @@ package backup
 import (
 	"context"
 	"time"
+
+	"mailkeep/archive"
 )
 
 // Dial opens one connection and logs in. It is called from several goroutines, and again when a connection is lost; each Session is closed by Run.
@@ -170,6 +172,9 @@ type Summary struct {
 
 	// Unfinished says that the state of a mailbox could not be closed: too much vanished, or it could not be read.
 	Unfinished bool
+
+	// Inbox is INBOX as the server told it when the run began, for Watch; the zero state when it did not.
+	Inbox archive.FolderState
 
 	Connections int   // opened
 	Commands    int   // sent to the server after login, each a round trip at most

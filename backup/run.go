@@ -142,6 +142,7 @@ func (r *run) survey(ctx context.Context) error {
 		return archiveFailure(err)
 	}
 	r.stocked = len(known) > 0 || len(others) > 1
+	r.report.summary(func(s *Summary) { s.Inbox = inboxState(boxes) })
 	r.plan = makePlan(kind, boxes, known, r.o)
 	for _, warning := range r.plan.warnings {
 		r.report.warn(warning)

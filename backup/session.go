@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -49,7 +50,8 @@ type Session struct {
 	mailbox string // examined, "" for none
 	box     *imap.SelectData
 	noted   noted
-	news    chan struct{} // holds one when the server said unasked that the open mailbox changed
+	exists  atomic.Uint32 // messages in the open mailbox, as the server said last; kept while Watch listens
+	news    chan struct{} // holds one when the server said unasked that the open mailbox has another number of messages
 }
 
 // noted is what the server said unasked; the client's reader writes it.
@@ -78,9 +80,14 @@ func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
 		DebugWriter: o.Trace,
 		// Both are told of what other programs do meanwhile; the next run sees it. An Expunge handler keeps the client's reader from blocking.
 		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
-			Expunge: func(uint32) {},
+			Expunge: func(uint32) {
+				if n := s.exists.Load(); n > 0 {
+					s.exists.Store(n - 1)
+				}
+			},
 			Mailbox: func(d *imapclient.UnilateralDataMailbox) {
-				if d.NumMessages != nil {
+				// Servers repeat the number, when IDLE begins or as a sign of life: that is no news.
+				if d.NumMessages != nil && s.exists.Swap(*d.NumMessages) != *d.NumMessages {
 					s.tell()
 				}
 			},

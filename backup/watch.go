@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"mailkeep/archive"
 )
 
 // ErrNoIdle says that a server cannot tell of new mail by itself.
@@ -15,9 +18,11 @@ var ErrNoIdle = errors.New("the server offers no IDLE")
 // idleSilence is how long a connection in IDLE may be silent. The client renews the command every 28 minutes, which the server answers.
 const idleSilence = 35 * time.Minute
 
-// Watch opens a connection and waits with IDLE (RFC 2177) until something changes in INBOX: then it returns nil. It returns nil, too, when the login is about to expire. It
-// returns ErrNoIdle where that cannot be, and another error when the connection breaks: a wait that ended like this may have missed something.
-func Watch(ctx context.Context, dial Dial) error {
+// Watch opens a connection and waits with IDLE (RFC 2177) until mail arrives in INBOX: then it returns nil. It returns nil, too, when the login is about to expire, and at
+// once when INBOX is not what known says, most often Summary.Inbox of the run before: mail that arrived after the run had read INBOX would wait for the next one otherwise.
+// The zero state is not compared. Watch returns ErrNoIdle where waiting cannot be, and another error when the connection breaks: a wait that ended like this may have
+// missed something.
+func Watch(ctx context.Context, dial Dial, known archive.FolderState) error {
 	s, err := dial(ctx)
 	if err != nil {
 		return err
@@ -31,15 +36,40 @@ func Watch(ctx context.Context, dial Dial) error {
 	if !s.caps.Has(imap.CapIdle) && !s.caps.Has(imap.CapIMAP4rev2) {
 		return ErrNoIdle
 	}
-	if _, err := s.examine("INBOX", true); err != nil {
+	box, err := s.examine("INBOX", true)
+	if err != nil {
 		return classify(err, "wait for new mail")
 	}
+	s.exists.Store(box.NumMessages)
 	s.changed() // what the server said until here
+	now := s.Client.Mailbox() // nil when the connection was lost meanwhile
+	if differs(known, box) || now != nil && now.NumMessages != box.NumMessages {
+		return nil
+	}
 	idle, err := s.Client.Idle()
 	if err != nil {
 		return classify(err, "wait for new mail")
 	}
 	return s.idle(ctx, idle)
+}
+
+// differs tells whether a mailbox has changed since its state was known. A server need not tell UIDNEXT.
+func differs(known archive.FolderState, box *imap.SelectData) bool {
+	if known.UIDValidity == 0 {
+		return false
+	}
+	next := uint32(box.UIDNext)
+	return known.Messages != box.NumMessages || known.UIDNext != 0 && next != 0 && known.UIDNext != next
+}
+
+// inboxState is INBOX as the server listed it, or the zero state.
+func inboxState(boxes []listing) archive.FolderState {
+	for _, b := range boxes {
+		if strings.EqualFold(b.name, "INBOX") {
+			return b.status
+		}
+	}
+	return archive.FolderState{}
 }
 
 // idleCommand is imapclient.IdleCommand.

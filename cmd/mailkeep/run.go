@@ -165,17 +165,30 @@ type runner struct {
 // keep backs an account up at once and then at its turns, or when its server tells of new mail, until ctx ends. Errors are reported; the next turn may work.
 func (r *runner) keep(ctx context.Context, acct *Account) {
 	failures := 0
+	var news pace
+	prompted := false
 	for ctx.Err() == nil {
-		err := r.once(ctx, acct)
+		sum, err := r.once(ctx, acct)
 		if ctx.Err() != nil {
 			return
+		}
+		if prompted {
+			news.followed(time.Now(), sum.NewItems+sum.Entered > 0)
+		}
+		if news.idly() {
+			sum.Inbox = archive.FolderState{} // what it says differs from what there is, and a backup does not help
 		}
 		next := r.schedule.next(time.Now(), err, &failures)
 		if err != nil {
 			fmt.Fprintf(r.stderr, "mailkeep: %s\n", printable(message(ctx, err)))
 		}
 		r.say("%s: next backup at %s", printable(acct.Name), atClock(next))
-		r.wait(ctx, acct, next, err == nil || errors.Is(err, errIncomplete))
+		works := err == nil || errors.Is(err, errIncomplete)
+		prompted = r.wait(ctx, next, news.earliest, func(ctx context.Context, told chan<- struct{}) {
+			if r.listen && works {
+				r.listenFor(ctx, acct, sum.Inbox, told)
+			}
+		})
 	}
 }
 
@@ -187,26 +200,26 @@ func atClock(t time.Time) string {
 	return t.Format("15:04")
 }
 
-func (r *runner) once(ctx context.Context, acct *Account) (err error) {
+func (r *runner) once(ctx context.Context, acct *Account) (_ backup.Summary, err error) {
 	r.asking.Lock()
 	c, err := r.credential(ctx, acct)
 	r.asking.Unlock()
 	if err != nil {
-		return fmt.Errorf("account %q: %w", acct.Name, err)
+		return backup.Summary{}, fmt.Errorf("account %q: %w", acct.Name, err)
 	}
 	w, err := r.archive.take()
 	if err != nil {
-		return err
+		return backup.Summary{}, err
 	}
 	defer func() { err = errors.Join(err, r.archive.give()) }()
 	result := r.backupWith(ctx, w, acct, c, backupOptions{})
 	switch {
 	case result.err != nil:
-		return fmt.Errorf("account %q: %w", acct.Name, result.err)
+		return result.Summary, fmt.Errorf("account %q: %w", acct.Name, result.err)
 	case result.incomplete():
-		return fmt.Errorf("account %q: %w: \"mailkeep status\" lists them, and the next backup tries again", acct.Name, errIncomplete)
+		return result.Summary, fmt.Errorf("account %q: %w: \"mailkeep status\" lists them, and the next backup tries again", acct.Name, errIncomplete)
 	}
-	return nil
+	return result.Summary, nil
 }
 
 // How a wait goes on.
@@ -216,39 +229,40 @@ const (
 	listenAgain = 30 * time.Second // after a connection that waited was lost; doubled up to lastRetry
 )
 
-// wait returns when it is time for the next backup.
-func (r *runner) wait(ctx context.Context, acct *Account, next time.Time, works bool) {
+// wait returns when it is time for the next backup: at next, or when listen says that there are news but not before earliest. It tells whether it was for news.
+func (r *runner) wait(ctx context.Context, next, earliest time.Time, listen func(context.Context, chan<- struct{})) (prompted bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news := make(chan struct{}, 1)
 	var ear sync.WaitGroup
 	defer ear.Wait()
 	defer cancel()
-	if r.listen && works {
-		ear.Go(func() { r.listenFor(ctx, acct, news) })
-	}
+	ear.Go(func() { listen(ctx, news) })
 	next = next.Round(0) // by the wall clock
 	for {
 		left := time.Until(next)
 		if left <= 0 {
-			return
+			return prompted
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return prompted
 		case <-news:
-			return
+			prompted = true
+			if earliest.Before(next) {
+				next = earliest
+			}
 		case <-time.After(min(left, lookAtClock)):
 		}
 	}
 }
 
 // listenFor waits with IDLE for new mail and says so once. After a lost connection it asks for a backup, too: something may have been missed.
-func (r *runner) listenFor(ctx context.Context, acct *Account, news chan<- struct{}) {
+func (r *runner) listenFor(ctx context.Context, acct *Account, inbox archive.FolderState, news chan<- struct{}) {
 	began := time.Now()
 	pause := listenAgain
 	for ctx.Err() == nil {
-		err := r.idle(ctx, acct)
+		err := r.idle(ctx, acct, inbox)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -269,14 +283,14 @@ func (r *runner) listenFor(ctx context.Context, acct *Account, news chan<- struc
 	}
 }
 
-func (r *runner) idle(ctx context.Context, acct *Account) error {
+func (r *runner) idle(ctx context.Context, acct *Account, inbox archive.FolderState) error {
 	r.asking.Lock()
 	c, err := r.credential(ctx, acct)
 	r.asking.Unlock()
 	if err != nil {
 		return err
 	}
-	return backup.Watch(ctx, r.dialer(acct, c))
+	return backup.Watch(ctx, r.dialer(acct, c), inbox)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
