@@ -16,8 +16,10 @@ const day = 24 * time.Hour
 type QuotaError struct {
 	Used   int64     // bytes received in the last 24 hours
 	Limit  int64     // Options.DailyBytes, or 0 when it is the server that counted
-	Resume time.Time // when to go on: a tenth of the limit is free then, or a day is over
+	Resume time.Time // when to go on: a tenth of the limit is free then and what was asked for may come, or a day is over
 	Err    error     // what the server said; nil with a Limit
+
+	need int64 // bytes that were asked for
 }
 
 // Error tells the numbers and the time.
@@ -92,7 +94,7 @@ func (q *quota) reserve(n int64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if used := q.used(); q.limit > 0 && used+q.reserved+min(n, q.limit/2) > q.limit {
-		return &QuotaError{Used: used, Limit: q.limit, Resume: q.resume()}
+		return &QuotaError{Used: used, Limit: q.limit, Resume: q.resume(n), need: n}
 	}
 	q.reserved += n
 	return nil
@@ -120,17 +122,18 @@ func (q *quota) settle(err error) {
 	var full *QuotaError
 	if errors.As(err, &full) && full.Err == nil {
 		q.mu.Lock()
-		full.Used, full.Resume = q.used(), q.resume()
+		full.Used, full.Resume = q.used(), q.resume(full.need)
 		q.mu.Unlock()
 	}
 }
 
-// resume is when a tenth of the limit will be free; the lock is held.
-func (q *quota) resume() time.Time {
+// resume is when a tenth of the limit will be free, and enough for reserve to grant need: a run that began earlier would end where this one does. The lock is held.
+func (q *quota) resume(need int64) time.Time {
+	most := q.limit - max(q.limit/10, min(need, q.limit/2))
 	left := q.used()
 	at := q.now()
 	for _, t := range q.before {
-		if left <= q.limit-q.limit/10 {
+		if left <= most {
 			return at
 		}
 		if q.now().Sub(time.Unix(t.At, 0)) >= day {
@@ -139,7 +142,7 @@ func (q *quota) resume() time.Time {
 		left -= t.Bytes
 		at = time.Unix(t.At, 0).Add(day)
 	}
-	if left <= q.limit-q.limit/10 {
+	if left <= most {
 		return at
 	}
 	return q.now().Add(day)

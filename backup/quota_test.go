@@ -87,3 +87,39 @@ func TestQuotaUnlimited(t *testing.T) {
 		t.Errorf("noted %v", ledger.list)
 	}
 }
+
+func TestQuotaResumesForTheNextMessage(t *testing.T) {
+	start := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+	now := start.Add(3 * time.Hour)
+	const limit = 100 << 20
+	ledger := &memoryLedger{}
+	for i, bytes := range []int64{20 << 20, 30 << 20, 35 << 20} { // 15 are free, more than a tenth
+		if err := ledger.AddTraffic("me", start.Add(time.Duration(i)*time.Hour), bytes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cases := []struct {
+		need  int64
+		hours time.Duration // after start, when the entry of that hour counts no more
+	}{{16 << 20, 0}, {35 << 20, 0}, {36 << 20, 1}, {50 << 20, 1}, {500 << 20, 1}}
+	for _, c := range cases {
+		q, err := newQuota(ledger, "me", limit, func(_, _ int64) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.now = func() time.Time { return now }
+		err = q.reserve(c.need)
+		var full *QuotaError
+		if !errors.As(err, &full) {
+			t.Fatalf("reserve %d: %v; want a QuotaError", c.need, err)
+		}
+		want := start.Add(c.hours*time.Hour + day)
+		if q.settle(err); !full.Resume.Equal(want) {
+			t.Errorf("%d bytes more: resume at %v, want %v", c.need, full.Resume, want)
+		}
+		q.now = func() time.Time { return full.Resume }
+		if err := q.reserve(c.need); err != nil {
+			t.Errorf("%d bytes more at the time to resume: %v", c.need, err)
+		}
+	}
+}

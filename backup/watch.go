@@ -41,7 +41,7 @@ func Watch(ctx context.Context, dial Dial, known archive.FolderState) error {
 		return classify(err, "wait for new mail")
 	}
 	s.exists.Store(box.NumMessages)
-	s.changed() // what the server said until here
+	s.changed()               // what the server said until here
 	now := s.Client.Mailbox() // nil when the connection was lost meanwhile
 	if differs(known, box) || now != nil && now.NumMessages != box.NumMessages {
 		return nil

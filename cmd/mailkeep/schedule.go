@@ -69,6 +69,7 @@ func (s schedule) regular(now time.Time) time.Time {
 const (
 	firstRetry = time.Minute
 	lastRetry  = 30 * time.Minute
+	leastPause = 5 * time.Minute // after a day's limit, also when it leaves room at once: what is under way counts as received until it arrives
 )
 
 // next is the turn after a backup that ended at now with err. failures counts those in a row that waiting may cure.
@@ -78,7 +79,7 @@ func (s schedule) next(now time.Time, err error, failures *int) time.Time {
 	switch {
 	case errors.As(err, &full):
 		*failures = 0
-		return full.Resume.Add(s.jitter(time.Minute))
+		return later(full.Resume, now.Add(leastPause)).Add(s.jitter(time.Minute))
 	case err == nil, errors.Is(err, errIncomplete), errors.Is(err, backup.ErrAuth), errors.Is(err, errUsage):
 		*failures = 0
 		return regular
@@ -93,6 +94,13 @@ func (s schedule) next(now time.Time, err error, failures *int) time.Time {
 		return soon
 	}
 	return regular
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (p *configParser) run(path string, value any, c *RunConfig) {

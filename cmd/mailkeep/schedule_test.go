@@ -78,6 +78,10 @@ func TestScheduleAfterTrouble(t *testing.T) {
 	if got := s.next(now, fmt.Errorf("account: %w", full), &failures).Sub(now); got != 20*time.Hour+time.Minute {
 		t.Errorf("after the day's limit: %v", got)
 	}
+	full.Resume = now.Add(-time.Second)
+	if got := s.next(now, fmt.Errorf("account: %w", full), &failures).Sub(now); got != leastPause+time.Minute {
+		t.Errorf("after the day's limit, which leaves room: %v", got)
+	}
 	failures = 9
 	if got := s.next(now, archive.ErrLocked, &failures).Sub(now); got != time.Minute {
 		t.Errorf("while another program writes: %v", got)
