@@ -110,7 +110,7 @@ func (w *summaryWriter) learn(r *Reader, rows []summaryRow) error {
 	if len(rows) < dictLeast || w.dicts >= maxDicts || w.dict.number > 0 && rows[0].ID >= w.dict.from && rows[0].ID < w.dict.from+dictEvery {
 		return nil
 	}
-	const most = 40 // summaries; if they are so short, there is nothing to gain
+	const most = 80 // summaries; if they are so short, there is nothing to gain
 	var content []byte
 	for i := 0; i < len(rows) && len(content) < dictSize; i += max(1, len(rows)/most) {
 		if ok, err := w.derive(r, &rows[i]); ok && err == nil {
