@@ -112,7 +112,8 @@ func (w *summaryWriter) learn(r *Reader, rows []summaryRow) error {
 	}
 	const most = 80 // summaries; if they are so short, there is nothing to gain
 	var content []byte
-	for i := 0; i < len(rows) && len(content) < dictSize; i += max(1, len(rows)/most) {
+	for k := 0; k < most && len(content) < dictSize; k++ {
+		i := k * 37 % most * len(rows) / most // from all over rows, wherever it ends
 		if ok, err := w.derive(r, &rows[i]); ok && err == nil {
 			content = append(content, w.plain[:min(len(w.plain), dictSample)]...)
 		}
