@@ -2,9 +2,7 @@ package archive
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,12 +25,8 @@ type Traffic struct {
 }
 
 // Traffic returns what was received for an account in the last 24 hours, ascending by time. A missing or unreadable file counts as nothing.
-func (r *Reader) Traffic(account string) ([]Traffic, error) {
-	all, err := readTraffic(filepath.Join(r.dir, trafficFile))
-	if err != nil {
-		return nil, err
-	}
-	return recentTraffic(all[account], time.Now()), nil
+func (r *Reader) Traffic(account string) []Traffic {
+	return recentTraffic(readTraffic(filepath.Join(r.dir, trafficFile))[account], time.Now())
 }
 
 // AddTraffic notes bytes received for an account. The file is replaced as a whole.
@@ -43,10 +37,7 @@ func (w *Writer) AddTraffic(account string, at time.Time, bytes int64) error {
 		return w.broken
 	}
 	path := filepath.Join(w.dir, trafficFile)
-	all, err := readTraffic(path)
-	if err != nil {
-		return err
-	}
+	all := readTraffic(path)
 	all[account] = addTraffic(recentTraffic(all[account], at), at, bytes)
 	text, err := json.Marshal(all)
 	if err != nil {
@@ -58,19 +49,14 @@ func (w *Writer) AddTraffic(account string, at time.Time, bytes int64) error {
 	return nil
 }
 
-func readTraffic(path string) (map[string][]Traffic, error) {
-	all := map[string][]Traffic{}
+// readTraffic returns an empty map for whatever it cannot read: a limit that starts anew is better than no backup.
+func readTraffic(path string) map[string][]Traffic {
+	var all map[string][]Traffic
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
+	if err != nil || json.Unmarshal(text, &all) != nil || all == nil {
+		return map[string][]Traffic{}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read how much was received: %w", err)
-	}
-	if json.Unmarshal(text, &all) != nil {
-		return map[string][]Traffic{}, nil
-	}
-	return all, nil
+	return all
 }
 
 // recentTraffic leaves out what does not count any more, and what cannot be: a clock that was set back must not block an account.

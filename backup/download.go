@@ -157,9 +157,7 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 		head := line[0]
 		err := <-head.done
 		line = line[1:]
-		if spent := w.pool.charge(s, head.bytes); spent != nil && err == nil {
-			err = s.broken(spent)
-		}
+		w.pool.charge(s, head.bytes)
 		if slow := w.pool.slow(ctx, s); slow != nil && err == nil {
 			err = s.broken(slow)
 		}
@@ -167,9 +165,7 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 		if lost {
 			for _, later := range line {
 				<-later.done // it ends with the connection
-				if spent := w.pool.charge(s, later.bytes); spent != nil {
-					err = spent
-				}
+				w.pool.charge(s, later.bytes)
 				w.queue = append(w.queue, later.job)
 			}
 		}

@@ -139,6 +139,7 @@ const (
 	WarnRenumbered    WarningKind = "renumbered"      // a mailbox got a new UIDVALIDITY
 	WarnReconnect     WarningKind = "reconnect"       // a connection was lost and opened again
 	WarnAlert         WarningKind = "alert"           // the server wants its user to read something
+	WarnTraffic       WarningKind = "traffic"         // what was received could not be noted
 )
 
 // Warning is something that the user should know although the run goes on.

@@ -94,9 +94,7 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 	if s.noted.overQuota() && err != nil && refused(err) == nil {
 		err = p.overQuota(err)
 	}
-	if spent := p.charge(s, 0); spent != nil && err == nil {
-		err = spent
-	}
+	p.charge(s, 0)
 	p.give(s, err == nil || refused(err) != nil || errors.Is(err, errStop))
 	return err
 }
@@ -107,11 +105,11 @@ func (p *pool) overQuota(err error) error {
 }
 
 // charge counts what a session received since the last call. reserved is what the quota was asked for before.
-func (p *pool) charge(s *Session, reserved int64) error {
+func (p *pool) charge(s *Session, reserved int64) {
 	read := s.conn.BytesRead()
 	received := read - s.charged
 	s.charged = read
-	return p.quota.spend(received, reserved)
+	p.quota.spend(received, reserved)
 }
 
 // wait notes a failure and pauses, or returns the error when that happened too often.

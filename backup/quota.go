@@ -43,7 +43,7 @@ func (q *QuotaError) Unwrap() []error {
 
 // trafficLedger keeps the count between runs; archive.Writer is one.
 type trafficLedger interface {
-	Traffic(account string) ([]archive.Traffic, error)
+	Traffic(account string) []archive.Traffic
 	AddTraffic(account string, at time.Time, bytes int64) error
 }
 
@@ -54,24 +54,24 @@ type quota struct {
 	limit   int64 // 0 for none
 	now     func() time.Time
 	show    func(used, limit int64)
+	warn    func(Warning)
 
 	mu       sync.Mutex
 	before   []archive.Traffic // of earlier runs, and what was saved of this one
 	unsaved  int64
+	saveAt   int64 // what unsaved must reach before the ledger is written
+	warned   bool
 	reserved int64 // asked for and not received yet
 }
 
 // saveEvery bounds what a kill makes the ledger forget.
 const saveEvery = 8 << 20 // bytes
 
-func newQuota(ledger trafficLedger, account string, limit int64, show func(used, limit int64)) (*quota, error) {
-	q := &quota{ledger: ledger, account: account, limit: max(limit, 0), now: time.Now, show: show}
-	var err error
-	if q.before, err = ledger.Traffic(account); err != nil {
-		return nil, archiveFailure(err)
-	}
+func newQuota(ledger trafficLedger, account string, limit int64, r *report) *quota {
+	q := &quota{ledger: ledger, account: account, limit: max(limit, 0), now: time.Now, show: r.quota, warn: r.warn, saveAt: saveEvery}
+	q.before = ledger.Traffic(account)
 	q.show(q.used(), q.limit)
-	return q, nil
+	return q
 }
 
 // used is what counts now; the lock is held, or nobody else knows q yet.
@@ -106,7 +106,8 @@ func (q *quota) worthwhile() error {
 	if err := q.reserve(least); err != nil {
 		return err
 	}
-	return q.spend(0, least)
+	q.spend(0, least)
+	return nil
 }
 
 // portion is how much to ask for at once, at most n: with a small limit less, so that what is under way does not fill it.
@@ -149,40 +150,43 @@ func (q *quota) resume(need int64) time.Time {
 }
 
 // spend counts bytes that were received, and gives back what was reserved for them.
-func (q *quota) spend(received, reserved int64) error {
+func (q *quota) spend(received, reserved int64) {
 	if q == nil {
-		return nil
+		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.reserved -= reserved
 	if received == 0 {
-		return nil
+		return
 	}
 	q.unsaved += received
 	q.show(q.used(), q.limit)
-	if q.unsaved < saveEvery {
-		return nil
+	if q.unsaved >= q.saveAt {
+		q.save()
 	}
-	return q.save()
 }
 
-// save notes what this run received; the lock is held.
-func (q *quota) save() error {
+// save notes what this run received; the lock is held. The count is no reason to end a backup: what cannot be saved counts on in this run, and is tried again later.
+func (q *quota) save() {
 	if q.unsaved == 0 {
-		return nil
+		return
 	}
 	now := q.now()
 	if err := q.ledger.AddTraffic(q.account, now, q.unsaved); err != nil {
-		return archiveFailure(err)
+		q.saveAt = q.unsaved + saveEvery
+		if !q.warned {
+			q.warned = true
+			q.warn(Warning{Kind: WarnTraffic, Text: fmt.Sprintf("how much was downloaded could not be noted, so the limit of a day's download may begin anew with the next run: %v", err)})
+		}
+		return
 	}
 	q.before = append(q.before, archive.Traffic{At: now.Unix(), Bytes: q.unsaved})
-	q.unsaved = 0
-	return nil
+	q.unsaved, q.saveAt = 0, saveEvery
 }
 
-func (q *quota) close() error {
+func (q *quota) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.save()
+	q.save()
 }

@@ -9,11 +9,17 @@ import (
 )
 
 // memoryLedger is a ledger that a test may look into.
-type memoryLedger struct{ list []archive.Traffic }
+type memoryLedger struct {
+	list   []archive.Traffic
+	broken error
+}
 
-func (m *memoryLedger) Traffic(string) ([]archive.Traffic, error) { return m.list, nil }
+func (m *memoryLedger) Traffic(string) []archive.Traffic { return m.list }
 
 func (m *memoryLedger) AddTraffic(_ string, at time.Time, bytes int64) error {
+	if m.broken != nil {
+		return m.broken
+	}
 	m.list = append(m.list, archive.Traffic{At: at.Unix(), Bytes: bytes})
 	return nil
 }
@@ -24,10 +30,7 @@ func TestQuota(t *testing.T) {
 	ledger := &memoryLedger{}
 	open := func() *quota {
 		t.Helper()
-		q, err := newQuota(ledger, "me", 1000<<20, func(_, _ int64) {})
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := newQuota(ledger, "me", 1000<<20, newReport(silent{}))
 		q.now = func() time.Time { return now }
 		return q
 	}
@@ -51,38 +54,40 @@ func TestQuota(t *testing.T) {
 	must(q.reserve(600 << 20))
 	must(q.reserve(300 << 20))
 	refused(q, 200<<20, now) // what is under way counts, and may need less than was asked for
-	must(q.spend(500<<20, 600<<20))
+	q.spend(500<<20, 600<<20)
 	must(q.reserve(200 << 20))
-	must(q.spend(200<<20, 200<<20))
+	q.spend(200<<20, 200<<20)
 	now = now.Add(time.Hour)
-	must(q.spend(290<<20, 300<<20))
+	q.spend(290<<20, 300<<20)
 	refused(q, 11<<20, start.Add(day))
-	must(q.close())
+	q.close()
 
 	q = open() // another run
 	refused(q, 11<<20, start.Add(day))
 	must(q.reserve(10 << 20))
-	must(q.spend(0, 10<<20))
+	q.spend(0, 10<<20)
 	now = start.Add(day)
 	must(q.reserve(700 << 20)) // the first 700 do not count any more
-	must(q.spend(700<<20, 700<<20))
+	q.spend(700<<20, 700<<20)
 	refused(q, 11<<20, start.Add(day+time.Hour))
 	now = start.Add(3 * day)
 	must(q.reserve(5000 << 20)) // larger than the limit
 	refused(q, 600<<20, now)
-	must(q.spend(5000<<20, 5000<<20))
+	q.spend(5000<<20, 5000<<20)
 	refused(q, 0, now.Add(day))
 }
 
 func TestQuotaUnlimited(t *testing.T) {
 	ledger := &memoryLedger{}
-	q, err := newQuota(ledger, "me", 0, func(_, _ int64) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(q.reserve(1<<50), q.spend(1<<40, 1<<50), q.reserve(1), q.close()); err != nil {
+	q := newQuota(ledger, "me", 0, newReport(silent{}))
+	if err := q.reserve(1 << 50); err != nil {
 		t.Error(err)
 	}
+	q.spend(1<<40, 1<<50)
+	if err := q.reserve(1); err != nil {
+		t.Error(err)
+	}
+	q.close()
 	if len(ledger.list) != 1 || ledger.list[0].Bytes != 1<<40 {
 		t.Errorf("noted %v", ledger.list)
 	}
@@ -103,12 +108,9 @@ func TestQuotaResumesForTheNextMessage(t *testing.T) {
 		hours time.Duration // after start, when the entry of that hour counts no more
 	}{{16 << 20, 0}, {35 << 20, 0}, {36 << 20, 1}, {50 << 20, 1}, {500 << 20, 1}}
 	for _, c := range cases {
-		q, err := newQuota(ledger, "me", limit, func(_, _ int64) {})
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := newQuota(ledger, "me", limit, newReport(silent{}))
 		q.now = func() time.Time { return now }
-		err = q.reserve(c.need)
+		err := q.reserve(c.need)
 		var full *QuotaError
 		if !errors.As(err, &full) {
 			t.Fatalf("reserve %d: %v; want a QuotaError", c.need, err)
@@ -121,5 +123,27 @@ func TestQuotaResumesForTheNextMessage(t *testing.T) {
 		if err := q.reserve(c.need); err != nil {
 			t.Errorf("%d bytes more at the time to resume: %v", c.need, err)
 		}
+	}
+}
+
+// A ledger that cannot be written is one warning; what was received counts on, and is noted when it can be.
+func TestQuotaUnsaved(t *testing.T) {
+	ledger := &memoryLedger{broken: errors.New("no space left")}
+	r := newReport(silent{})
+	q := newQuota(ledger, "me", 100<<20, r)
+	for range 6 {
+		q.spend(10<<20, 0)
+	}
+	q.close()
+	if sum := r.result(); sum.WarningCount != 1 || sum.Warnings[0].Kind != WarnTraffic {
+		t.Errorf("%+v", sum)
+	}
+	if err := q.reserve(50 << 20); !errors.Is(err, ErrQuota) {
+		t.Errorf("what was not saved does not count: %v", err)
+	}
+	ledger.broken = nil
+	q.close()
+	if len(ledger.list) != 1 || ledger.list[0].Bytes != 60<<20 {
+		t.Errorf("noted %v", ledger.list)
 	}
 }

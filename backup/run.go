@@ -22,16 +22,11 @@ func Run(ctx context.Context, w *archive.Writer, o Options) (Summary, error) {
 	start := time.Now()
 	o = o.withDefaults()
 	r := newRun(w, o)
-	quota, err := newQuota(w, o.Account, o.DailyBytes, r.report.quota)
-	if err != nil {
-		return r.report.result(), err
-	}
+	quota := newQuota(w, o.Account, o.DailyBytes, r.report)
 	r.pool.quota = quota
-	err = r.run(ctx)
+	err := r.run(ctx)
 	cost := r.pool.close()
-	if saved := quota.close(); err == nil {
-		err = saved
-	}
+	quota.close()
 	quota.settle(err)
 	r.report.summary(func(s *Summary) {
 		s.Connections, s.Commands, s.BytesRead, s.BytesSent = cost.connections, cost.commands, cost.read, cost.sent

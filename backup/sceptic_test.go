@@ -335,3 +335,16 @@ func TestNoGoroutineStays(t *testing.T) {
 	}
 	settled(t, before+2)
 }
+
+// What was received cannot be noted: a warning, and the backup goes through.
+func TestTrafficNotNoted(t *testing.T) {
+	r := newRig(t, gmailsim.Options{})
+	for i := range 20 {
+		r.deliver(labelled(i, `\Inbox`))
+	}
+	r.must(os.MkdirAll(filepath.Join(r.dir, "traffic.json", "in the way"), 0o700))
+	if sum := r.run(); sum.WarningCount != 1 || !warned(sum, backup.WarnTraffic) || sum.Unfinished {
+		t.Errorf("%+v", sum)
+	}
+	r.same("/")
+}
