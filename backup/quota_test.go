@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -145,5 +146,26 @@ func TestQuotaUnsaved(t *testing.T) {
 	q.close()
 	if len(ledger.list) != 1 || ledger.list[0].Bytes != 60<<20 {
 		t.Errorf("noted %v", ledger.list)
+	}
+}
+
+// What is interrupted by the end of a day's download may know no more than that it was cancelled.
+func TestCauseOf(t *testing.T) {
+	whole, end := context.WithCancelCause(context.Background())
+	part, stop := context.WithCancelCause(whole)
+	other := errors.New("another")
+	if causeOf(part, whole, nil) != nil || causeOf(part, whole, other) != other {
+		t.Error("nothing was ended")
+	}
+	stop(&QuotaError{})
+	if err := causeOf(part, whole, context.Canceled); !errors.Is(err, ErrQuota) {
+		t.Error(err)
+	}
+	if err := causeOf(part, whole, nil); err != nil {
+		t.Error(err)
+	}
+	end(other)
+	if err := causeOf(part, whole, context.Canceled); err != context.Canceled {
+		t.Error(err)
 	}
 }

@@ -232,7 +232,7 @@ func (r *run) transfer(ctx context.Context) error {
 	r.ending.stop = stop
 	workers.Go(func() error {
 		defer close(r.jobs)
-		err := r.read(reading)
+		err := causeOf(reading, ctx, r.read(reading))
 		if errors.Is(err, ErrQuota) && ctx.Err() == nil {
 			r.ending.begin(err) // what is under way may still arrive
 			return nil
@@ -248,6 +248,14 @@ func (r *run) transfer(ctx context.Context) error {
 	}
 	if err == nil {
 		err = r.ending.why()
+	}
+	return err
+}
+
+// causeOf tells an error of what was done in a context that is part of whole: when only the part was ended, why it was, which the error of what was interrupted need not say.
+func causeOf(part, whole context.Context, err error) error {
+	if err != nil && part.Err() != nil && whole.Err() == nil {
+		return context.Cause(part)
 	}
 	return err
 }
