@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -58,13 +57,28 @@ func archiveFailure(err error) error {
 	return fail(ErrArchive, err, "keep mail in the archive (look at the disk: free space, permissions, whether it is still attached)")
 }
 
-// refused returns the server's NO or BAD in err, or nil when err is something else: then the connection cannot be used any more.
+// refused returns the server's NO or BAD in err, or nil when err is something else: then the connection cannot be used any more. A refusal because the account downloaded
+// too much is something else, too: it says nothing about what was asked for.
 func refused(err error) *imap.Error {
+	if no := answered(err); no != nil && !exhausted(no) {
+		return no
+	}
+	return nil
+}
+
+// answered returns the server's NO or BAD in err, whatever it is for.
+func answered(err error) *imap.Error {
 	var no *imap.Error
 	if errors.As(err, &no) && no.Type != imap.StatusResponseTypeBye {
 		return no
 	}
 	return nil
+}
+
+// exhausted tells whether a server says that the account downloaded enough.
+func exhausted(no *imap.Error) bool {
+	text := strings.ToLower(no.Text)
+	return no.Code == imap.ResponseCodeOverQuota || strings.Contains(text, "command or bandwidth limits") || strings.Contains(text, "[overquota]")
 }
 
 // brokenOff tells whether err is the end of a connection rather than nonsense from the server.
@@ -92,6 +106,8 @@ func classify(err error, doing string) error {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, ErrAuth), errors.Is(err, ErrConnection), errors.Is(err, ErrProtocol), errors.Is(err, ErrArchive), errors.Is(err, ErrQuota):
 		return err
+	case refused(err) == nil && answered(err) != nil:
+		return overQuota(err)
 	case refused(err) != nil:
 		return fail(ErrProtocol, err, "%s: the server refused; try again later, and report it if that does not help", doing)
 	case brokenOff(err):
@@ -106,7 +122,7 @@ func LoginError(err error) error {
 	if err == nil {
 		return nil
 	}
-	no := refused(err)
+	no := answered(err)
 	if no == nil {
 		return classify(err, "log in")
 	}
@@ -115,8 +131,8 @@ func LoginError(err error) error {
 		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(text, p) })
 	}
 	switch {
-	case no.Code == imap.ResponseCodeOverQuota || says("command or bandwidth limits", "[overquota]"):
-		return &QuotaError{Resume: time.Now().Add(day), Err: err}
+	case exhausted(no):
+		return overQuota(err)
 	case says("too many simultaneous connections", "maximum number of connections", "too many connections"):
 		return fail(ErrConnection, err, "log in: too many programs are connected to this account at once; close some, or set connections = 1, and run the backup again")
 	case no.Code == imap.ResponseCodeUnavailable || no.Code == "INUSE" || no.Code == imap.ResponseCodeLimit || says("temporary system problem"):

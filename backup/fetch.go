@@ -222,7 +222,7 @@ func (s *Session) readBodies(cmd *imapclient.FetchCommand, to putter, f func(arr
 		deliver(one)
 	}
 	err := cmd.Close()
-	if err == nil || refused(err) != nil {
+	if err == nil || answered(err) != nil {
 		deliver(arrived{})
 	}
 	return err

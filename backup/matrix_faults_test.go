@@ -117,6 +117,9 @@ var faults = []weather{
 			return err
 		})
 	}},
+	{name: "NO [OVERQUOTA]", strike: func(c *cell) gmailsim.Fault {
+		return always(command("", gmailsim.Action{No: "[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)"})(c))
+	}, ends: []error{backup.ErrQuota}},
 }
 
 // meanwhile changes the source at one of the commands.

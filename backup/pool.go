@@ -91,8 +91,8 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 	if ended := s.socket.ended(); ended != nil && err != nil && refused(err) == nil && !errors.Is(err, ErrArchive) && !errors.Is(err, errStop) {
 		err = fmt.Errorf("the connection ended: %w", ended)
 	}
-	if s.noted.overQuota() && err != nil && refused(err) == nil {
-		err = p.overQuota(err)
+	if err != nil && refused(err) == nil && (s.noted.overQuota() || answered(err) != nil) {
+		err = overQuota(err)
 	}
 	p.charge(s, 0)
 	p.give(s, err == nil || refused(err) != nil || errors.Is(err, errStop))
@@ -100,7 +100,7 @@ func (p *pool) once(ctx context.Context, mailbox string, f func(*Session) error)
 }
 
 // overQuota is the error of a server that counts itself. It tells how long Gmail keeps an account out.
-func (p *pool) overQuota(err error) error {
+func overQuota(err error) error {
 	return &QuotaError{Resume: time.Now().Add(day), Err: err}
 }
 

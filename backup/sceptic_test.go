@@ -348,3 +348,26 @@ func TestTrafficNotNoted(t *testing.T) {
 	}
 	r.same("/")
 }
+
+// A server that refuses because enough was downloaded ends the run; no message is given up for it.
+func TestRefusedForQuota(t *testing.T) {
+	for _, command := range []gmailsim.When{{Command: "LIST"}, {Command: "EXAMINE"}, {Command: "UID SEARCH"}, {Command: "UID FETCH"}, {Command: "UID FETCH", Contains: "BODY.PEEK[]"}} {
+		for _, text := range []string{"[OVERQUOTA] Account exceeded limits", "Account exceeded command or bandwidth limits. (Failure)"} {
+			r := newRig(t, gmailsim.Options{Generic: &gmailsim.Generic{Delimiter: "/"}})
+			for i := range 120 {
+				r.appendTo("INBOX", mail(i))
+			}
+			remove := r.srv.AddFault(gmailsim.Fault{Name: "it", Times: -1, When: command, Do: gmailsim.Action{No: text}})
+			sum, err := backup.Run(context.Background(), r.w, r.o)
+			var full *backup.QuotaError
+			if !errors.As(err, &full) || sum.Holes != 0 || r.srv.Counters().FaultsHit["it"] > 8 {
+				t.Errorf("%+v, %q: %v after %d times: %+v", command, text, err, r.srv.Counters().FaultsHit["it"], sum)
+			}
+			remove()
+			if sum := r.run(); sum.Holes != 0 || sum.Unfinished {
+				t.Errorf("%+v: %+v", command, sum)
+			}
+			r.same("/")
+		}
+	}
+}
