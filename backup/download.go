@@ -129,14 +129,16 @@ func (w *worker) start(s *Session, j *job) sent {
 	return one
 }
 
-// download works off the jobs of one folder, and takes more of them while it has the connection. After an error it can be called again with another connection.
+// download works off the jobs of one folder, and takes more of them while it has the connection. After an error, or when the login has expired, it can be called again
+// with another connection.
 func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 	if err := f.at(s, false); err != nil {
 		return err
 	}
 	var line []sent
-	for {
-		for len(line) < pipelined && len(w.rest) == 0 {
+	for begun := false; ; {
+		// Something is done with each session, so that a server that gives out expired ones does not make a run go in circles.
+		for len(line) < pipelined && len(w.rest) == 0 && !(begun && s.expired()) {
 			j := w.next(f)
 			if j == nil {
 				break
@@ -150,8 +152,12 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 				break
 			}
 			line = append(line, w.start(s, j))
+			begun = true
 		}
 		if len(line) == 0 {
+			if begun && s.expired() {
+				return nil
+			}
 			return w.oneByOne(s, f)
 		}
 		head := line[0]

@@ -36,3 +36,27 @@ func TestSessionsThatExpire(t *testing.T) {
 		})
 	}
 }
+
+// A worker gives up a session that has expired although there is more to download from the same mailbox.
+func TestSessionsThatExpireInOneMailbox(t *testing.T) {
+	const messages = 600
+	r := newRig(t, gmailsim.Options{MaxConns: -1, Generic: &gmailsim.Generic{Delimiter: "/"}})
+	for i := range messages {
+		r.appendTo("INBOX", mail(i))
+	}
+	r.o.Connections = 2
+	r.o.Dial = func(ctx context.Context) (*backup.Session, error) {
+		s, err := r.dial(ctx)
+		if err == nil {
+			s.Expires = time.Now().Add(-time.Second)
+		}
+		return s, err
+	}
+	r.srv.AddFault(gmailsim.Fault{Times: -1, When: gmailsim.When{Command: "UID FETCH", Contains: "BODY.PEEK"}, Do: gmailsim.Action{Latency: 20 * time.Millisecond}})
+	sum := r.run()
+	if jobs := messages / 50; sum.Connections < jobs || sum.WarningCount > 0 || sum.Downloaded != messages {
+		t.Errorf("%d connections for at least %d FETCHes of bodies, %d messages, %+v", sum.Connections, jobs, sum.Downloaded, sum.Warnings)
+	}
+	r.same("/")
+	r.onceEach()
+}
