@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -80,9 +81,16 @@ func makeService(system, program, config string) (service, error) {
 	switch system {
 	case "windows":
 		dir, err := os.UserConfigDir()
+		if err != nil {
+			return service{}, err
+		}
 		path := filepath.Join(dir, "mailkeep", "mailkeep-task.xml")
-		return service{path, taskText(program, config),
-			[]string{`schtasks /Create /TN mailkeep /XML "` + path + `"`, `schtasks /Run /TN mailkeep`}, []string{`schtasks /End /TN mailkeep`, `schtasks /Delete /TN mailkeep`}}, err
+		me, err := user.Current()
+		if err != nil {
+			return service{}, fmt.Errorf("find out who the user is: %w", err)
+		}
+		return service{path, taskText(program, config, me.Uid),
+			[]string{`schtasks /Create /TN mailkeep /XML "` + path + `"`, `schtasks /Run /TN mailkeep`}, []string{`schtasks /End /TN mailkeep`, `schtasks /Delete /TN mailkeep`}}, nil
 	case "darwin":
 		home, err := os.UserHomeDir()
 		path := filepath.Join(home, "Library", "LaunchAgents", launchdLabel+".plist")
@@ -153,14 +161,15 @@ func launchdText(program, config, log string) string {
 }
 
 // taskText is a task of Windows' scheduler: started at logon and, should it have ended, every hour; never two at once, and without a time limit.
-func taskText(program, config string) string {
+// The user, a SID, stands in it because a trigger without one means the logon of anybody, which only administrators may ask for.
+func taskText(program, config, userID string) string {
 	return fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <RegistrationInfo><Description>mailkeep: back up mail and serve the archive</Description></RegistrationInfo>
   <Triggers>
-    <LogonTrigger><Enabled>true</Enabled><Repetition><Interval>PT1H</Interval></Repetition></LogonTrigger>
+    <LogonTrigger><Enabled>true</Enabled><Repetition><Interval>PT1H</Interval></Repetition><UserId>%[4]s</UserId></LogonTrigger>
   </Triggers>
-  <Principals><Principal id="Author"><LogonType>InteractiveToken</LogonType><RunLevel>LeastPrivilege</RunLevel></Principal></Principals>
+  <Principals><Principal id="Author"><UserId>%[4]s</UserId><LogonType>InteractiveToken</LogonType><RunLevel>LeastPrivilege</RunLevel></Principal></Principals>
   <Settings>
     <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
     <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
@@ -171,13 +180,13 @@ func taskText(program, config string) string {
   </Settings>
   <Actions Context="Author">
     <Exec>
-      <Command>%s</Command>
-      <Arguments>run --quiet --config %s</Arguments>
-      <WorkingDirectory>%s</WorkingDirectory>
+      <Command>%[1]s</Command>
+      <Arguments>run --quiet --config %[2]s</Arguments>
+      <WorkingDirectory>%[3]s</WorkingDirectory>
     </Exec>
   </Actions>
 </Task>
-`, xmlText(program), xmlText(`"`+config+`"`), xmlText(filepath.Dir(config)))
+`, xmlText(program), xmlText(`"`+config+`"`), xmlText(filepath.Dir(config)), xmlText(userID))
 }
 
 func xmlText(s string) string {

@@ -63,9 +63,21 @@ func TestLaunchdService(t *testing.T) {
 }
 
 func TestWindowsTask(t *testing.T) {
-	all := words(t, taskText(oddProgram, oddConfig))
-	if !slices.Contains(all, oddProgram) || !slices.Contains(all, `run --quiet --config "`+oddConfig+`"`) || !slices.Contains(all, "PT0S") {
+	const me = "S-1-5-21-1-2-3-1001"
+	text := taskText(oddProgram, oddConfig, me)
+	all := words(t, text)
+	if !slices.Contains(all, oddProgram) || !slices.Contains(all, `run --quiet --config "`+oddConfig+`"`) || !slices.Contains(all, "/home/me/a b") || !slices.Contains(all, "PT0S") {
 		t.Errorf("%q", all)
+	}
+	var task struct {
+		Trigger   []string `xml:"Triggers>LogonTrigger>UserId"`
+		Principal []string `xml:"Principals>Principal>UserId"`
+	}
+	if err := xml.Unmarshal([]byte(text), &task); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{me}; !slices.Equal(task.Trigger, want) || !slices.Equal(task.Principal, want) {
+		t.Errorf("started at the logon of %q as %q; want %q", task.Trigger, task.Principal, want)
 	}
 }
 
