@@ -150,23 +150,6 @@ func (m *meta) section(item *imapclient.FetchItemDataBodySection) ([]byte, error
 	return nil, nil
 }
 
-// distinctive tells whether a header block can stand for its message: it has both Message-ID and Date, and an end.
-func distinctive(header []byte) bool {
-	var id, date bool
-	for line := range bytes.Lines(header) {
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
-			break
-		}
-		id = id || hasField(line, "Message-ID:")
-		date = date || hasField(line, "Date:")
-	}
-	return id && date
-}
-
-func hasField(line []byte, name string) bool {
-	return len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) && len(bytes.TrimSpace(line[len(name):])) > 0
-}
-
 // arrived is a message that was fetched.
 type arrived struct {
 	uid         uint32

@@ -260,21 +260,6 @@ func TestLabelMap(t *testing.T) {
 	}
 }
 
-func TestDistinctive(t *testing.T) {
-	for header, want := range map[string]bool{
-		"Message-ID: <a@b>\r\nDate: today\r\n\r\n": true,
-		"message-id:<a@b>\r\nDATE:x\r\n\r\n":       true,
-		"Message-ID: <a@b>\r\n\r\nDate: today\r\n": false,
-		"Message-ID:\r\nDate: today\r\n\r\n":       false,
-		"Date: today\r\n\r\n":                      false,
-		"":                                         false,
-	} {
-		if distinctive([]byte(header)) != want {
-			t.Errorf("%q: want %v", header, want)
-		}
-	}
-}
-
 func TestManyGoneGate(t *testing.T) {
 	for _, c := range []struct {
 		gone, total int64

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -149,6 +150,31 @@ func (a account) copies() (n int, headers int64) {
 		}
 	}
 	return n, headers
+}
+
+var (
+	folded   = regexp.MustCompile(`\r?\n[ \t]+`)
+	authored = [...]*regexp.Regexp{regexp.MustCompile(`(?im)^message-id:[ \t]*[^\s]`), regexp.MustCompile(`(?im)^date:[ \t]*[^\s]`)}
+	passed   = regexp.MustCompile(`(?im)^received:.*[ \t]id[ \t]+<?[-.\w]{6,}.*;.*\d\d:\d\d:\d\d`)
+)
+
+// nameless counts copies that a header does not tell to be copies: those beyond the first of a message to which neither its author nor a server gave a name and a time,
+// and every double within a mailbox.
+func (a account) nameless() int {
+	n, met := 0, map[[sha256.Size]byte]bool{}
+	for _, box := range a {
+		here := map[[sha256.Size]byte]bool{}
+		for _, m := range box {
+			header, _, _ := bytes.Cut(m.raw, []byte("\r\n\r\n"))
+			header = folded.ReplaceAll(header, []byte(" "))
+			named := authored[0].Match(header) && authored[1].Match(header) || passed.Match(header)
+			if here[m.sum] || met[m.sum] && !named {
+				n++
+			}
+			here[m.sum], met[m.sum] = true, true
+		}
+	}
+	return n
 }
 
 // compareAccounts reports every difference; the order of messages within a mailbox counts.
