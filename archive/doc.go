@@ -44,7 +44,7 @@
 // Put writes tmp/ only: a crash leaves a stray file there, which the next Writer removes. Record makes the batch's files durable and moves them in place
 // (a crash leaves files without rows: A2), appends the batch to the journal (a crash leaves a torn group of lines, which the next Writer cuts off,
 // or a whole one, which it applies to gmail.db), and commits the rows. gmail.db may lose its last commits in a power cut (synchronous=NORMAL); they
-// come back from the journal, UIDs included.
+// come back from the journal, UIDs included. TestCrashStates tries what crashes leave, call by call (package crashtest).
 //
 // Summaries stand outside of that order. Reader.Summarize reads messages that are recorded, in any process and at any time; nothing of it is flushed, and what it left
 // in a crash does not check out and is derived again. No invariant speaks of summaries/, and a full disk there stops nothing but summaries.

@@ -143,8 +143,12 @@ func testGmail(t *testing.T, locale string) {
 	}
 	checkNothingChangedAtSource(t, c)
 	l := serve(t, k)
-	compareLabels(t, shown(s), served(t, l))
+	got := served(t, l)
+	compareLabels(t, shown(s), got)
 	checkSpecialUse(t, s, l)
+	if locale == "en-US" {
+		compareSignatures(t, bodies, got)
+	}
 
 	s.ResetCounters()
 	out := run(t, k, "backup")
