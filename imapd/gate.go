@@ -15,6 +15,7 @@ type gate struct {
 	closed   bool
 	open     map[*conn]struct{}
 	perAddr  map[string]int
+	packed   map[*conn]struct{} // those of open that are compressed
 	failures map[string]failure
 	sessions sync.WaitGroup
 
@@ -37,6 +38,7 @@ func (g *gate) init(l *Limits) {
 	g.limits = l
 	g.open = make(map[*conn]struct{})
 	g.perAddr = make(map[string]int)
+	g.packed = make(map[*conn]struct{})
 	g.failures = make(map[string]failure)
 	g.checks = make(chan struct{}, maxChecks)
 }
@@ -64,10 +66,22 @@ func (g *gate) leave(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.open, c)
+	delete(g.packed, c)
 	if g.perAddr[c.addr]--; g.perAddr[c.addr] <= 0 {
 		delete(g.perAddr, c.addr)
 	}
 	g.sessions.Done()
+}
+
+// compress notes that a connection is going to be compressed, unless there are as many as may be.
+func (g *gate) compress(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.packed) >= g.limits.Compressed {
+		return false
+	}
+	g.packed[c] = struct{}{}
+	return true
 }
 
 // count is how many connections are open.

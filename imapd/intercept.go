@@ -24,6 +24,7 @@ func init() {
 		"IDLE":       {imap.ConnStateAuthenticated, false, (*conn).idle},
 		"ID":         {imap.ConnStateNone, true, (*conn).id},
 		"STARTTLS":   {imap.ConnStateNone, false, (*conn).startTLS},
+		"COMPRESS":   {imap.ConnStateAuthenticated, false, (*conn).compress},
 		"APPEND":     {imap.ConnStateAuthenticated, false, refuse},
 		"GETACL":     {imap.ConnStateAuthenticated, true, (*conn).getACL},
 		"MYRIGHTS":   {imap.ConnStateAuthenticated, true, (*conn).myRights},

@@ -23,12 +23,16 @@ type Options struct {
 	Logger       *slog.Logger  // nil: slog.Default
 	Limits       Limits
 	Version      string // told by ID (RFC 2971); "" is left out
+
+	// CompressLocal offers COMPRESS=DEFLATE also to clients on the same machine: for a tunnel or proxy there that others connect through.
+	CompressLocal bool
 }
 
 // Limits bound what clients can take. A zero field means the default that it names.
 type Limits struct {
 	Connections    int           // open at once; 1000
 	PerAddress     int           // open at once from one address; 100
+	Compressed     int           // open at once with COMPRESS, each of which takes up to 400 KB; 200
 	LoginFailures  int           // on one connection, which is then closed; 3
 	AddrFailures   int           // of one address but loopback, whose logins are then refused unseen until ten minutes after the last one; 20
 	LoginDelay     time.Duration // before the first failed login of an address is answered, doubled by each further one up to 16 times; 1 s
@@ -42,6 +46,7 @@ type Limits struct {
 func (l *Limits) setDefaults() {
 	setDefault(&l.Connections, 1000)
 	setDefault(&l.PerAddress, 100)
+	setDefault(&l.Compressed, 200)
 	setDefault(&l.LoginFailures, 3)
 	setDefault(&l.AddrFailures, 20)
 	setDefault(&l.LoginDelay, time.Second)

@@ -36,6 +36,17 @@ func certificate(t testing.TB) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: pool, ServerName: "archive.test"}
 }
 
+// encrypt does what follows STARTTLS.
+func (c *client) encrypt(config *tls.Config) {
+	c.t.Helper()
+	encrypted := tls.Client(c.conn, config)
+	if err := encrypted.Handshake(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.conn = encrypted
+	c.r.Reset(encrypted)
+}
+
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,12 +82,7 @@ func TestPlainTextIsRefusedFromAfar(t *testing.T) {
 	`)
 	c.send("f STARTTLS\r\ng LOGIN u wrong\r\n") // what follows in plain text must not be run
 	c.expect("f OK ~")
-	encrypted := tls.Client(c.conn, clientTLS)
-	if err := encrypted.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	c.conn = encrypted
-	c.r.Reset(encrypted)
+	c.encrypt(clientTLS)
 	c.talk(`
 		C: h CAPABILITY
 		S: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID AUTH=PLAIN

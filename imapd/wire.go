@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"mailkeep/deflate"
 )
 
 // conn is the connection that the library reads commands from and writes responses to.
@@ -35,8 +37,10 @@ type conn struct {
 	early   int       // commands before login so far
 	hangUp  string    // why to close the connection at the next command; "" for not
 
+	compressed bool // COMPRESS has been given
+
 	mu      sync.Mutex // of what follows
-	raw     net.Conn   // the client; another one after STARTTLS
+	raw     net.Conn   // the client; another one after STARTTLS and COMPRESS
 	secure  bool       // encrypted
 	out     []byte     // responses not sent yet
 	waiting bool       // the library's goroutine waits for the client, so that nobody else will send out
@@ -91,7 +95,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // fill waits for at least one more byte in c.in. At the end of the stream, or when the client is too slow, the error is io.EOF.
 func (c *conn) fill() error {
 	if c.readErr != nil {
-		return c.readErr
+		return c.lost(c.readErr)
 	}
 	raw, err := c.wait()
 	if err != nil {
@@ -102,8 +106,16 @@ func (c *conn) fill() error {
 	c.mu.Lock()
 	c.waiting = false
 	c.mu.Unlock()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = c.bye("you took too long")
+	return c.lost(err)
+}
+
+// lost says why the connection ends, where the client may hear it. err is what reading has ended with, or nil.
+func (c *conn) lost(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return c.bye("you took too long")
+	case errors.Is(err, deflate.ErrBroken):
+		return c.bye(deflate.ErrBroken.Error())
 	}
 	return err
 }

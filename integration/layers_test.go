@@ -13,8 +13,8 @@ import (
 // own is the import table: which of the project's packages each may import. What is not listed may import none.
 var own = map[string][]string{
 	"archive": {"message"},
-	"backup":  {"archive"},
-	"imapd":   {"archive", "message"},
+	"backup":  {"archive", "deflate"},
+	"imapd":   {"archive", "deflate", "message"},
 	"restore": {"archive"},
 	"web":     {"archive", "message"},
 }

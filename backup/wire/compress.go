@@ -7,10 +7,15 @@ import (
 	"io"
 	"net"
 	"slices"
+
+	"mailkeep/deflate"
 )
 
 // compressTag is no tag that go-imap uses.
 const compressTag = "ZIP1"
+
+// inflateInput is how much compressed data is read at a time, in bytes: as much as a TLS record holds.
+const inflateInput = 16 << 10
 
 // compression is a COMPRESS command that waits for its answer.
 type compression struct {
@@ -58,7 +63,7 @@ func (r *responses) answered(request *compression, status []byte) {
 	}
 	early := &pieces{rest: slices.Clone(r.in[r.pos:]), then: r.c}
 	r.in, r.pos, r.scanned = r.in[:0], 0, 0
-	r.c.inflater = newInflater(early)
+	r.c.inflater = deflate.NewReader(early, inflateInput)
 	request.end(nil)
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mailkeep/deflate"
 )
 
 // Limits of what a Conn accepts from a server. Literals that are passed on have no limit: they are streamed.
@@ -58,7 +60,7 @@ type Conn struct {
 	wr       commands
 	deflater *flate.Writer // nil while nothing is compressed
 
-	inflater *inflater // the same for the other direction; the reader's
+	inflater *deflate.Reader // the same for the other direction; the reader's
 	request  atomic.Pointer[compression]
 
 	pending pendingCommands
@@ -183,7 +185,9 @@ func (c *Conn) receive(p []byte) (int, error) {
 	var n int
 	var err error
 	if c.inflater != nil {
-		n, err = c.inflater.Read(p)
+		if n, err = c.inflater.Read(p); errors.Is(err, deflate.ErrBroken) {
+			err = wireErrorf("%v", err)
+		}
 	} else {
 		n, err = c.receiveRaw(p)
 	}

@@ -1,4 +1,4 @@
-package wire
+package deflate
 
 import (
 	"errors"
@@ -7,11 +7,12 @@ import (
 	"slices"
 )
 
-// inflater reads raw deflate data (RFC 1951) as it arrives. The standard library's reader gives out what it has decoded when it meets an empty stored block; servers that
+// Reader reads raw deflate data (RFC 1951) as it arrives. The standard library's reader gives out what it has decoded when it meets an empty stored block; servers that
 // flush without one (zlib's Z_PARTIAL_FLUSH, as Dovecot does) would leave it waiting for input while it sits on the end of an answer. This one waits for input only when it has
 // nothing to give. It works in steps that are undone when the input ends inside them, so that an error of the reader beneath, such as a passed deadline, costs nothing.
-type inflater struct {
-	src io.Reader
+type Reader struct {
+	src   io.Reader
+	piece int // bytes read from src at a time
 
 	in   []byte // in[pos:] is not in bits yet
 	pos  int
@@ -21,7 +22,7 @@ type inflater struct {
 	out  []byte // what was decoded; the end of it is the window for copies
 	read int    // out[read:] was not given out yet
 
-	state  inflateState
+	state  state
 	final  bool // the block is the last one
 	stored int  // bytes left of a stored block
 	lit    huffman
@@ -29,30 +30,34 @@ type inflater struct {
 	err    error // final
 }
 
-type inflateState uint8
+type state uint8
 
 const (
-	atHeader inflateState = iota
+	atHeader state = iota
 	inStored
 	inCodes
 )
 
 // Sizes, in bytes.
 const (
-	inflateWindow = 32 << 10
-	inflateInput  = 16 << 10
-	inflateKeep   = 8 // input before pos that is kept: what may be in bits
+	window = 32 << 10
+	keep   = 8 // input before pos that is kept: what may be in bits
 )
 
 var (
-	errShort   = errors.New("more input is needed")
-	errDeflate = wireErrorf("the compressed data is broken")
+	errShort = errors.New("more input is needed")
+
+	// ErrBroken is returned for data that is not deflate data. Nothing that comes after it can be read.
+	ErrBroken = errors.New("the compressed data is broken")
 )
 
-func newInflater(src io.Reader) *inflater { return &inflater{src: src} }
+// NewReader returns a reader of the data in src, of which it asks for piece bytes at a time. However little data inflates to however much, it holds less than 200 KB of what
+// was decoded, and while a block lasts up to 128 KB for its codes.
+func NewReader(src io.Reader, piece int) *Reader { return &Reader{src: src, piece: piece} }
 
-// Read implements io.Reader.
-func (z *inflater) Read(p []byte) (int, error) {
+// Read implements [io.Reader]. An error of the source beneath is returned as it is and loses nothing: reading can go on after a passed deadline. At the end of the data the
+// error is io.EOF.
+func (z *Reader) Read(p []byte) (int, error) {
 	for z.read == len(z.out) {
 		if z.err != nil {
 			return 0, z.err
@@ -76,20 +81,20 @@ func (z *inflater) Read(p []byte) (int, error) {
 }
 
 // slide forgets what no copy can reach any more; everything was given out.
-func (z *inflater) slide() {
-	if len(z.out) > 2*inflateWindow {
-		z.out = append(z.out[:0], z.out[len(z.out)-inflateWindow:]...)
+func (z *Reader) slide() {
+	if len(z.out) > 2*window {
+		z.out = append(z.out[:0], z.out[len(z.out)-window:]...)
 		z.read = len(z.out)
 	}
 }
 
 // fill waits for input.
-func (z *inflater) fill() error {
-	from := max(z.pos-inflateKeep, 0)
+func (z *Reader) fill() error {
+	from := max(z.pos-keep, 0)
 	z.in = append(z.in[:0], z.in[from:]...)
 	z.pos -= from
-	z.in = slices.Grow(z.in, inflateInput)
-	n, err := z.src.Read(z.in[len(z.in) : len(z.in)+inflateInput])
+	z.in = slices.Grow(z.in, z.piece)
+	n, err := z.src.Read(z.in[len(z.in) : len(z.in)+z.piece])
 	z.in = z.in[:len(z.in)+n]
 	if n > 0 {
 		return nil // an error comes again
@@ -98,8 +103,8 @@ func (z *inflater) fill() error {
 }
 
 // advance decodes until it has much to give out or the input ends.
-func (z *inflater) advance() error {
-	for len(z.out)-z.read < inflateWindow {
+func (z *Reader) advance() error {
+	for len(z.out)-z.read < window {
 		pos, bits, n := z.pos, z.bits, z.n
 		if err := z.step(); err != nil {
 			z.pos, z.bits, z.n = pos, bits, n
@@ -110,7 +115,7 @@ func (z *inflater) advance() error {
 }
 
 // step decodes one header, one piece of a stored block, or one symbol with its copy.
-func (z *inflater) step() error {
+func (z *Reader) step() error {
 	switch z.state {
 	case inStored:
 		return z.copyStored()
@@ -121,7 +126,7 @@ func (z *inflater) step() error {
 }
 
 // take removes k bits, at most 16.
-func (z *inflater) take(k uint) (uint, error) {
+func (z *Reader) take(k uint) (uint, error) {
 	for z.n < k {
 		if z.pos == len(z.in) {
 			return 0, errShort
@@ -136,7 +141,7 @@ func (z *inflater) take(k uint) (uint, error) {
 	return v, nil
 }
 
-func (z *inflater) header() error {
+func (z *Reader) header() error {
 	if z.final {
 		return io.EOF
 	}
@@ -153,7 +158,7 @@ func (z *inflater) header() error {
 	case 2:
 		err = z.dynamicHeader()
 	default:
-		err = errDeflate
+		err = ErrBroken
 	}
 	if err == nil {
 		z.final = final
@@ -161,7 +166,7 @@ func (z *inflater) header() error {
 	return err
 }
 
-func (z *inflater) storedHeader() error {
+func (z *Reader) storedHeader() error {
 	if _, err := z.take(z.n % 8); err != nil {
 		return err
 	}
@@ -174,13 +179,13 @@ func (z *inflater) storedHeader() error {
 		return err
 	}
 	if length^check != 0xffff {
-		return errDeflate
+		return ErrBroken
 	}
 	z.stored, z.state = int(length), inStored
 	return nil
 }
 
-func (z *inflater) copyStored() error {
+func (z *Reader) copyStored() error {
 	if z.stored == 0 {
 		z.state = atHeader
 		return nil
@@ -191,7 +196,7 @@ func (z *inflater) copyStored() error {
 	if len(b) == 0 {
 		return errShort
 	}
-	b = b[:min(len(b), z.stored, inflateWindow)]
+	b = b[:min(len(b), z.stored, window)]
 	z.out = append(z.out, b...)
 	z.pos += len(b)
 	z.stored -= len(b)
@@ -201,14 +206,14 @@ func (z *inflater) copyStored() error {
 // codeOrder is the order of the lengths of the code for code lengths, RFC 1951 section 3.2.7.
 var codeOrder = [19]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
-func (z *inflater) dynamicHeader() error {
+func (z *Reader) dynamicHeader() error {
 	counts, err := z.take(14)
 	if err != nil {
 		return err
 	}
 	nlit, ndist, ncode := int(counts&31)+257, int(counts>>5&31)+1, int(counts>>10)+4
 	if nlit > 286 || ndist > 30 {
-		return errDeflate
+		return ErrBroken
 	}
 	var small [19]uint8
 	for i := range ncode {
@@ -220,7 +225,7 @@ func (z *inflater) dynamicHeader() error {
 	}
 	var code huffman
 	if !code.build(small[:], false) {
-		return errDeflate
+		return ErrBroken
 	}
 	lengths, err := z.codeLengths(&code, nlit+ndist)
 	if err != nil {
@@ -228,14 +233,14 @@ func (z *inflater) dynamicHeader() error {
 	}
 	var lit, dist huffman
 	if lengths[256] == 0 || !lit.build(lengths[:nlit], false) || !dist.build(lengths[nlit:], true) {
-		return errDeflate
+		return ErrBroken
 	}
 	z.lit, z.dist, z.state = lit, dist, inCodes
 	return nil
 }
 
 // codeLengths reads n lengths, which are run-length coded.
-func (z *inflater) codeLengths(code *huffman, n int) ([]uint8, error) {
+func (z *Reader) codeLengths(code *huffman, n int) ([]uint8, error) {
 	lengths := make([]uint8, 0, n)
 	for len(lengths) < n {
 		sym, err := z.decode(code)
@@ -254,7 +259,7 @@ func (z *inflater) codeLengths(code *huffman, n int) ([]uint8, error) {
 		var value uint8
 		if sym == 16 {
 			if len(lengths) == 0 {
-				return nil, errDeflate
+				return nil, ErrBroken
 			}
 			value = lengths[len(lengths)-1]
 		}
@@ -263,7 +268,7 @@ func (z *inflater) codeLengths(code *huffman, n int) ([]uint8, error) {
 		}
 	}
 	if len(lengths) > n {
-		return nil, errDeflate
+		return nil, ErrBroken
 	}
 	return lengths, nil
 }
@@ -276,7 +281,7 @@ var (
 	distanceBits  = [30]uint8{0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13}
 )
 
-func (z *inflater) symbol() error {
+func (z *Reader) symbol() error {
 	sym, err := z.decode(&z.lit)
 	switch {
 	case err != nil:
@@ -285,10 +290,10 @@ func (z *inflater) symbol() error {
 		z.out = append(z.out, byte(sym))
 		return nil
 	case sym == 256:
-		z.state = atHeader
+		z.lit, z.dist, z.state = huffman{}, huffman{}, atHeader // a connection may rest here for long
 		return nil
 	case sym-257 >= len(copyLengths):
-		return errDeflate
+		return ErrBroken
 	}
 	more, err := z.take(uint(lengthBits[sym-257]))
 	if err != nil {
@@ -299,14 +304,14 @@ func (z *inflater) symbol() error {
 		return err
 	}
 	if sym >= len(copyDistances) {
-		return errDeflate
+		return ErrBroken
 	}
 	if more, err = z.take(uint(distanceBits[sym])); err != nil {
 		return err
 	}
 	distance := int(copyDistances[sym]) + int(more)
 	if distance > len(z.out) {
-		return errDeflate
+		return ErrBroken
 	}
 	for from := len(z.out) - distance; length > 0; length-- {
 		z.out = append(z.out, z.out[from])
@@ -316,14 +321,14 @@ func (z *inflater) symbol() error {
 }
 
 // decode reads one symbol.
-func (z *inflater) decode(h *huffman) (int, error) {
+func (z *Reader) decode(h *huffman) (int, error) {
 	for z.n < 15 && z.pos < len(z.in) {
 		z.bits |= uint64(z.in[z.pos]) << z.n
 		z.pos++
 		z.n += 8
 	}
 	if len(h.table) == 0 {
-		return 0, errDeflate // a block that says it needs no such code, and uses it
+		return 0, ErrBroken // a block that says it needs no such code, and uses it
 	}
 	entry := h.table[z.bits&uint64(len(h.table)-1)]
 	length := uint(entry & 15)
@@ -331,7 +336,7 @@ func (z *inflater) decode(h *huffman) (int, error) {
 	case length == 0 && z.n < 15, length > z.n:
 		return 0, errShort
 	case length == 0:
-		return 0, errDeflate
+		return 0, ErrBroken
 	}
 	z.bits >>= length
 	z.n -= length
@@ -404,7 +409,7 @@ var fixedLit, fixedDist = func() (lit, dist huffman) {
 		}
 	}
 	if !lit.build(lengths, false) || !dist.build(slices.Repeat([]uint8{5}, 32), false) {
-		panic(fmt.Sprint("wire: the fixed codes cannot be built: ", len(lengths)))
+		panic(fmt.Sprint("deflate: the fixed codes cannot be built: ", len(lengths)))
 	}
 	return lit, dist
 }()

@@ -1,4 +1,4 @@
-package wire
+package deflate
 
 import (
 	"bytes"
@@ -64,7 +64,7 @@ func TestInflate(t *testing.T) {
 				packed := deflated(t, level, portion, data)
 				for way, src := range map[string]io.Reader{"at once": bytes.NewReader(packed), "byte by byte": iotest.OneByteReader(bytes.NewReader(packed)),
 					"with its end": iotest.DataErrReader(bytes.NewReader(packed))} {
-					got, err := io.ReadAll(newInflater(src))
+					got, err := io.ReadAll(NewReader(src, 4<<10))
 					if err != nil || !bytes.Equal(got, data) {
 						t.Fatalf("%s, level %d, portions of %d, %s: %d bytes, want %d: %v", name, level, portion, way, len(got), len(data), err)
 					}
@@ -90,7 +90,7 @@ func TestInflatePartialFlush(t *testing.T) {
 		go feed.Write(packed)
 		in.SetReadDeadline(time.Now().Add(5 * time.Second))
 		got := make([]byte, len(want))
-		if _, err := io.ReadFull(newInflater(in), got); err != nil || string(got) != want {
+		if _, err := io.ReadFull(NewReader(in, 4<<10), got); err != nil || string(got) != want {
 			t.Errorf("level %d: %q, %v", level, got, err)
 		}
 		in.Close()
@@ -102,7 +102,7 @@ func TestInflatePartialFlush(t *testing.T) {
 func TestInflateDeadline(t *testing.T) {
 	data := samples()["lines"][:20_000]
 	packed := deflated(t, flate.DefaultCompression, 3000, data)
-	z := newInflater(&hesitant{data: packed})
+	z := NewReader(&hesitant{data: packed}, 4<<10)
 	var got []byte
 	buf := make([]byte, 700)
 	passed := 0
@@ -147,12 +147,9 @@ func TestInflateBroken(t *testing.T) {
 		"stored lengths":   {0x00, 0x05, 0x00, 0x05, 0x00},
 		"copy from before": {0x4b, 0x02, 0x93, 0xff, 0xff, 0x00},
 	} {
-		if _, err := io.ReadAll(newInflater(bytes.NewReader(packed))); err == nil {
+		if _, err := io.ReadAll(NewReader(bytes.NewReader(packed), 4<<10)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-	}
-	if _, err := io.ReadAll(newInflater(bytes.NewReader([]byte{0x07}))); !errors.Is(err, ErrWire) {
-		t.Errorf("a broken stream is no ErrWire: %v", err)
 	}
 }
 
@@ -166,7 +163,7 @@ func FuzzInflate(f *testing.F) {
 	f.Add([]byte{0x07})
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		const most = 1 << 20
-		got, err := io.ReadAll(io.LimitReader(newInflater(bytes.NewReader(packed)), most))
+		got, err := io.ReadAll(io.LimitReader(NewReader(bytes.NewReader(packed), 4<<10), most))
 		want, wantErr := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), most))
 		if wantErr == nil && (err != nil || !bytes.Equal(got, want)) {
 			t.Errorf("%d bytes and %v, want %d bytes", len(got), err, len(want))
@@ -179,7 +176,7 @@ func BenchmarkInflate(b *testing.B) {
 	packed := deflated(b, flate.DefaultCompression, 1<<20, data)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		if _, err := io.Copy(io.Discard, newInflater(bytes.NewReader(packed))); err != nil {
+		if _, err := io.Copy(io.Discard, NewReader(bytes.NewReader(packed), 4<<10)); err != nil {
 			b.Fatal(err)
 		}
 	}
