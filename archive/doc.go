@@ -11,6 +11,7 @@
 //	  tmp/              messages on their way in; emptied when a Writer opens
 //	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here
 //	  summaries/        a message.Summary of each message, derived (summaries.go); may be deleted at any time, and be older or newer than the rest
+//	  receipts/         what comparisons with the live accounts found, ACCOUNT-TIME.json (receipt.go); never changed, may be deleted
 //	  last-run.json     how the latest backup went, for "mailkeep status"; may be deleted
 //	  traffic.json      how much was received in the last 24 hours, for servers that limit it by the day; may be deleted
 //	  lock              held by the one Writer
@@ -48,6 +49,10 @@
 //
 // Summaries stand outside of that order. Reader.Summarize reads messages that are recorded, in any process and at any time; nothing of it is flushed, and what it left
 // in a crash does not check out and is derived again. No invariant speaks of summaries/, and a full disk there stops nothing but summaries.
+//
+// Receipts stand outside of it, too: each is a file of its own, written as a whole by any process, with or without the lock. One says what a comparison of an account with
+// the archive found, and names the batch that the archive stood at and the digest over the sorted list of its messages and labels then (Reader.ListDigest), which can be
+// computed again. Prune asks for a recent one before it lets go of what is marked as gone.
 //
 // # Who owns what
 //

@@ -99,6 +99,7 @@ const (
 	PhaseRead     Phase = "read"     // reading what the server has, Status.Mailbox by Status.Mailbox
 	PhaseDownload Phase = "download" // everything is read; messages still arrive
 	PhaseFinish   Phase = "finish"   // recording what vanished and the state
+	PhaseVerify   Phase = "verify"   // Verify compares Status.Mailbox
 )
 
 // Status is how far a run is.

@@ -26,7 +26,7 @@ const (
 
 const exitHelp = `
 Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some messages could not be fetched and stand in the
-failure ledger (see "mailkeep status"); 4 another mailkeep is writing to the archive; 5 the archive is damaged;
+failure ledger (see "mailkeep status"), or verify found something missing; 4 another mailkeep is writing to the archive; 5 the archive is damaged;
 6 stopped at the limit of a day's download: the same command goes on later, and "mailkeep run" does so by itself.`
 
 // errUsage marks errors of usage and configuration.
@@ -54,13 +54,13 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, archive.ErrLocked):
 		return exitLocked
-	case isDamage(err):
+	case isDamage(err), errors.Is(err, errDamage):
 		return exitDamage
 	case errors.Is(err, errUsage), errors.Is(err, archive.ErrNotArchive):
 		return exitUsage
 	case errors.Is(err, backup.ErrQuota):
 		return exitPaused
-	case errors.Is(err, errIncomplete):
+	case errors.Is(err, errIncomplete), errors.Is(err, errMissing):
 		return exitIncomplete
 	}
 	return exitFailed

@@ -179,6 +179,8 @@ func (s snapshot) doing() string {
 		return "downloading"
 	case backup.PhaseFinish:
 		return "finishing"
+	case backup.PhaseVerify:
+		return "comparing " + printable(s.Mailbox)
 	}
 	return "connecting"
 }

@@ -39,14 +39,15 @@ type statusReport struct {
 }
 
 type statusAccount struct {
-	Name       string   `json:"name"`
-	Kind       string   `json:"kind"`
-	Messages   int64    `json:"messages"` // distinct
-	Bytes      int64    `json:"bytes"`
-	Mailboxes  int      `json:"mailboxes"`
-	Gone       int64    `json:"gone"`
-	Failed     int64    `json:"failed"`
-	LastBackup *lastRun `json:"last_backup,omitempty"`
+	Name       string           `json:"name"`
+	Kind       string           `json:"kind"`
+	Messages   int64            `json:"messages"` // distinct
+	Bytes      int64            `json:"bytes"`
+	Mailboxes  int              `json:"mailboxes"`
+	Gone       int64            `json:"gone"`
+	Failed     int64            `json:"failed"`
+	LastBackup *lastRun         `json:"last_backup,omitempty"`
+	LastVerify *archive.Receipt `json:"last_verify,omitempty"`
 }
 
 type statusHole struct {
@@ -108,6 +109,9 @@ func newStatus(ctx context.Context, r *archive.Reader) (*statusReport, error) {
 		}
 		if run, ok := runs[acct.Name]; ok {
 			line.LastBackup = &run
+		}
+		if line.LastVerify, err = lastVerified(dir, acct.Name); err != nil {
+			return nil, err
 		}
 		report.Accounts = append(report.Accounts, line)
 	}
@@ -174,6 +178,11 @@ func (a *app) printStatus(s *statusReport) error {
 	}
 	if err := t.write(a.stdout); err != nil {
 		return err
+	}
+	for _, acct := range s.Accounts {
+		if r := acct.LastVerify; r != nil {
+			fmt.Fprintf(a.stdout, "\n%s, verified %s: %s\n", printable(acct.Name), r.Finished.Local().Format("2006-01-02 15:04"), verified(r))
+		}
 	}
 	if len(s.Failed) == 0 {
 		return nil
