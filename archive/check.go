@@ -2,233 +2,246 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/jmoiron/sqlx"
+	"slices"
 )
 
-// Finding is something that breaks an invariant of doc.go.
+// FindingKind says what sort of damage, or of harmless remainder, a Finding is. The words are part of the output of "mailkeep check --json".
+type FindingKind string
+
+// The kinds of findings about files.
+const (
+	FileMissing    FindingKind = "missing"    // a message has no file
+	FileTruncated  FindingKind = "truncated"  // a message's file is shorter than it was
+	FileDamaged    FindingKind = "damaged"    // a message's file holds other bytes than it should
+	FileSwapped    FindingKind = "swapped"    // a message's file holds another message, named in Actual
+	FileUnreadable FindingKind = "unreadable" // a message's file cannot be read; the disk may be failing
+	FileOrphan     FindingKind = "orphan"     // a whole message file without a row: harmless (A2)
+	FileStray      FindingKind = "stray"      // a file among the messages that is none by its name, or is in the wrong folder: harmless
+)
+
+// The kinds of findings about everything else.
+const (
+	FormatDamaged    FindingKind = "format"        // FORMAT is missing or not readable
+	DatabaseMissing  FindingKind = "no-database"   // there is no gmail.db
+	DatabaseDamaged  FindingKind = "database"      // SQLite finds gmail.db broken, or it is no database
+	CounterWrong     FindingKind = "counter"       // a mailbox counts other than it holds
+	RowsInconsistent FindingKind = "rows"          // rows contradict each other, or an invariant
+	JournalDamaged   FindingKind = "journal"       // lines of the journal do not match their checksum, or are missing
+	JournalDisagrees FindingKind = "disagrees"     // gmail.db is not what the journal says
+	JournalAhead     FindingKind = "journal-ahead" // the journal knows more; the next Writer brings gmail.db up to it: harmless
+)
+
+// Finding is something that Check found.
 type Finding struct {
-	Invariant string // "A1" to "A8", or "database" for damage of gmail.db itself
-	Problem   string // one sentence
+	Kind      FindingKind `json:"kind"`
+	Invariant string      `json:"invariant,omitempty"` // of doc.go, "A1" to "A8", where one is broken
+	Path      string      `json:"path"`                // the file concerned, below the archive's folder, with slashes
+	Message   *Ref        `json:"message,omitempty"`   // the message concerned
+	Actual    *Ref        `json:"actual,omitempty"`    // the digest that the file really has, where it was read to its end and is not Message
+	Problem   string      `json:"problem"`             // what is wrong, to be read after the path
+	Shown     []string    `json:"shown,omitempty"`     // where readers see the message: "account: mailbox, UID n"; the first few
 }
 
-func (f Finding) String() string { return f.Invariant + ": " + f.Problem }
+func (f Finding) String() string {
+	text := fmt.Sprintf("%s: %s %s", f.Kind, f.Path, f.Problem)
+	if f.Invariant != "" {
+		text = f.Invariant + " " + text
+	}
+	return text
+}
+
+// Harmless tells whether the archive is whole in spite of the finding.
+func (f Finding) Harmless() bool {
+	return slices.Contains([]FindingKind{FileOrphan, FileStray, JournalAhead}, f.Kind)
+}
+
+// OfFile tells whether a message's file is damaged or missing, which another copy of its bytes mends.
+func (f Finding) OfFile() bool {
+	return slices.Contains([]FindingKind{FileMissing, FileTruncated, FileDamaged, FileSwapped, FileUnreadable}, f.Kind)
+}
 
 // CheckOptions says how deep Check looks.
 type CheckOptions struct {
 	Digests bool // read every message and compare its SHA-256; otherwise existence and size only
-	Journal bool // apply the whole journal to an empty database and compare
+	Journal bool // let SQLite check all of gmail.db, apply the whole journal to an empty database and compare
+	// Resume goes on where an interrupted check with Resume stopped, less than a week ago, and notes in the archive's folder how far this one is.
+	Resume bool
+	// Progress, unless nil, is called now and then by one goroutine at a time.
+	Progress func(CheckProgress)
 }
 
-// Check verifies the invariants and returns what breaks them, at most a hundred findings a rule. The error is for a check that could not be made.
-// Its result is exact only while no Writer is at work.
+// CheckProgress is how far a check is.
+type CheckProgress struct {
+	Messages, TotalMessages int64
+	Bytes, TotalBytes       int64 // of the messages; those that are not read count too
+	Database                bool  // it is gmail.db and the journal's turn
+}
+
+// Checked is what Check looked at.
+type Checked struct {
+	Messages int64 // rows that were compared with their files
+	Bytes    int64 // of these
+	Damage   int64 // findings that are not harmless
+	Harmless int64 // the others
+	Resumed  bool  // an earlier check had looked at a part of the files
+}
+
+// checker is one check.
+type checker struct {
+	dir    string
+	o      CheckOptions
+	report func(Finding) error
+	done   Checked
+	state  *checkState // nil without Resume
+
+	reader *Reader // nil when gmail.db cannot be used
+	rows   *rowSource
+}
+
+// Check verifies the archive in dir and calls report for each finding, in the order database, journal, files by name; an error of report ends it. It changes nothing but
+// its own note of how far it is. It may run beside a Writer and servers: what they change meanwhile is not reported. It works without a usable gmail.db
+// too: the journal then says which messages there should be. Its own error is for a check that could not be made.
+func Check(ctx context.Context, dir string, o CheckOptions, report func(Finding) error) (Checked, error) {
+	c := &checker{dir: dir, o: o, report: report}
+	if err := c.open(ctx); err != nil {
+		return c.done, errors.Join(fmt.Errorf("check archive %q: %w", dir, err), c.close())
+	}
+	err := c.run(ctx)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		err = fmt.Errorf("check archive %q: %w", dir, err)
+	}
+	return c.done, errors.Join(err, c.close())
+}
+
+// Check is the function Check for the archive of a Reader, without Resume; it returns all findings.
 func (r *Reader) Check(ctx context.Context, o CheckOptions) ([]Finding, error) {
+	o.Resume = false
 	var all []Finding
-	for _, step := range []func(context.Context, CheckOptions) ([]Finding, error){r.checkDatabase, r.checkRows, r.checkFiles, r.checkJournal} {
-		found, err := step(ctx, o)
-		if err != nil {
-			return all, fmt.Errorf("check archive %q: %w", r.dir, err)
-		}
-		all = append(all, found...)
-	}
-	return all, nil
+	_, err := Check(ctx, r.dir, o, func(f Finding) error { all = append(all, f); return nil })
+	return all, err
 }
 
-const mostFindings = 100
-
-func (r *Reader) checkDatabase(ctx context.Context, _ CheckOptions) ([]Finding, error) {
-	var lines []string
-	if err := r.db.SelectContext(ctx, &lines, "PRAGMA integrity_check(100)"); err != nil {
-		return nil, err
+// open finds out what there is to check.
+func (c *checker) open(ctx context.Context) error {
+	if err := c.checkFormat(); err != nil {
+		return err
 	}
-	var found []Finding
-	for _, line := range lines {
-		if line != "ok" {
-			found = append(found, Finding{"database", line})
-		}
-	}
-	return found, nil
-}
-
-// rules are queries that list what breaks an invariant, one text column each.
-var rules = []struct{ invariant, query string }{
-	{"A5", `SELECT 'mailbox ' || name || ' counts ' || messages || ' messages, ' || unseen || ' unseen, ' || bytes || ' bytes; it holds ' || n || ', ' || u || ', ' || b FROM (
-		SELECT name, messages, unseen, bytes, (SELECT count(*) FROM entry WHERE mailbox_id = mailbox.id) AS n,
-		(SELECT count(*) FROM entry JOIN item ON item.id = item_id WHERE mailbox_id = mailbox.id AND ' ' || lower(flags) || ' ' NOT LIKE '% \seen %') AS u,
-		(SELECT coalesce(sum(size), 0) FROM entry JOIN item ON item.id = item_id JOIN message ON message.id = message_id WHERE mailbox_id = mailbox.id) AS b FROM mailbox)
-		WHERE messages <> n OR unseen <> u OR bytes <> b`},
-	{"A5", `SELECT 'mailbox ' || name || ' gave UID ' || max(uid) || ' and would give ' || uidnext FROM mailbox JOIN entry ON mailbox_id = id GROUP BY id HAVING max(uid) >= uidnext`},
-	{"A5", `SELECT 'UID ' || uid || ' of mailbox ' || mailbox_id || ' vanished and is used again' FROM vanished JOIN entry USING (mailbox_id, uid)`},
-	{"A1", `SELECT 'item ' || id || ' has no message' FROM item WHERE message_id NOT IN (SELECT id FROM message)`},
-	{"A6", `SELECT 'entry ' || uid || ' of mailbox ' || mailbox_id || ' has no item' FROM entry WHERE item_id NOT IN (SELECT id FROM item)`},
-	{"A6", `SELECT 'UID ' || uid || ' of folder ' || folder_id || ' has no item' FROM location WHERE item_id NOT IN (SELECT id FROM item)`},
-	{"A6", `SELECT 'item ' || id || ' is at no place of the source and not marked gone' FROM item WHERE gone = 0 AND id NOT IN (SELECT item_id FROM location)`},
-	{"A6", `SELECT 'item ' || id || ' is marked gone and has a place at the source' FROM item WHERE gone <> 0 AND id IN (SELECT item_id FROM location)`},
-	{"A6", `SELECT 'item ' || i.id || ' is marked gone and not in the mailbox for that' FROM item i WHERE gone <> 0
-		AND NOT EXISTS (SELECT 1 FROM entry JOIN mailbox ON mailbox.id = mailbox_id WHERE item_id = i.id AND name = '` + GoneMailbox + `')`},
-	{"A6", `SELECT 'item ' || id || ' is in no mailbox' FROM item WHERE id NOT IN (SELECT item_id FROM entry)`},
-	{"A6", `SELECT 'folder ' || name || ' was completed under UIDVALIDITY ' || uidvalidity || ' and is read under ' || current FROM folder WHERE uidvalidity NOT IN (0, current)`},
-	{"A8", `SELECT 'row of batch ' || max(modseq) || ', the last one is ' || seq FROM applied, (SELECT modseq FROM item UNION ALL SELECT modseq FROM mailbox UNION ALL SELECT modseq FROM vanished)
-		GROUP BY seq HAVING max(modseq) > seq`},
-}
-
-func (r *Reader) checkRows(ctx context.Context, _ CheckOptions) ([]Finding, error) {
-	var found []Finding
-	for _, rule := range rules {
-		var problems []string
-		if err := r.db.SelectContext(ctx, &problems, fmt.Sprintf("%s LIMIT %d", rule.query, mostFindings)); err != nil {
-			return nil, fmt.Errorf("%s: %w", rule.query, err)
-		}
-		for _, p := range problems {
-			found = append(found, Finding{rule.invariant, p})
-		}
-	}
-	return found, nil
-}
-
-func (r *Reader) checkFiles(ctx context.Context, o CheckOptions) ([]Finding, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT ref, size FROM message")
+	r, problem, err := openChecked(c.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer rows.Close()
-	var found []Finding
-	for rows.Next() && len(found) < mostFindings {
-		var ref Ref
-		var size int64
-		if err := rows.Scan(&ref, &size); err != nil {
-			return nil, err
-		}
-		problem, err := r.checkFile(ref, size, o.Digests)
-		if err != nil {
-			return nil, err
-		}
-		if problem != "" {
-			found = append(found, Finding{"A1", fmt.Sprintf("message %s %s", ref, problem)})
+	c.reader = r
+	if problem == nil {
+		if problem, err = c.integrity(ctx); err != nil {
+			return err
 		}
 	}
-	return found, rows.Err()
+	if problem != nil {
+		if err := c.found(ctx, *problem); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// checkFile returns what is wrong with a message's file, or "".
-func (r *Reader) checkFile(ref Ref, size int64, digest bool) (string, error) {
-	f, err := r.OpenMessage(ref)
-	if errors.Is(err, ErrNotFound) {
-		return "has no file", nil
+// checkFormat reports a damaged FORMAT file of a folder that is an archive by everything else.
+func (c *checker) checkFormat() error {
+	err := checkFormat(c.dir)
+	if err == nil || !errors.Is(err, ErrNotArchive) && !errors.Is(err, ErrNewer) || !looksLikeArchive(c.dir) {
+		return err
 	}
-	if err != nil {
-		return fmt.Sprintf("cannot be read: %v", err), nil
+	if errors.Is(err, ErrNewer) {
+		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if info.Size() != size {
-		return fmt.Sprintf("has a file of %d bytes and should have %d", info.Size(), size), nil
-	}
-	if !digest {
-		return "", nil
-	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
-		return fmt.Sprintf("cannot be read: %v", err), nil
-	}
-	if Ref(hash.Sum(nil)) != ref {
-		return "has a file with another digest", nil
-	}
-	return "", nil
+	return c.found(context.Background(), Finding{Kind: FormatDamaged, Path: formatFile, Problem: "is missing or damaged; everything else looks like an archive"})
 }
 
-// checkJournal applies the journal to an empty database and compares the two, row by row.
-func (r *Reader) checkJournal(ctx context.Context, o CheckOptions) ([]Finding, error) {
-	if !o.Journal {
-		return nil, nil
-	}
-	tmp, err := os.MkdirTemp("", "mailkeep-check-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(tmp)
-	again, err := connect(filepath.Join(tmp, databaseFile), "synchronous(OFF)")
-	if err != nil {
-		return nil, err
-	}
-	defer again.Close()
-	again.SetMaxOpenConns(1)
-	if err := migrate(again); err != nil {
-		return nil, err
-	}
-	_, err = readJournal(filepath.Join(r.dir, journalDir), position{}, func(g group) error { return replay(ctx, again, g) })
-	var system *fs.PathError
-	if ctx.Err() != nil || errors.As(err, &system) {
-		return nil, err
-	}
-	if err != nil {
-		return []Finding{{"A8", err.Error()}}, nil
-	}
-	return compareDatabases(ctx, r.db, again)
+// looksLikeArchive tells whether a folder has what an archive consists of, FORMAT aside.
+func looksLikeArchive(dir string) bool {
+	names, err := journalFiles(filepath.Join(dir, journalDir))
+	_, dbErr := os.Stat(filepath.Join(dir, databaseFile))
+	return err == nil && (len(names) > 0 || dbErr == nil)
 }
 
-// comparedTables lists what two equal databases agree on, each table in a fixed order.
-var comparedTables = []string{
-	"account ORDER BY id", "mailbox ORDER BY id", "folder ORDER BY id", "message ORDER BY id", "item ORDER BY id", "entry ORDER BY mailbox_id, uid",
-	"vanished ORDER BY mailbox_id, modseq, uid", "location ORDER BY folder_id, validity, uid", "hole ORDER BY folder_id, validity, uid", "applied ORDER BY one",
+// openChecked opens gmail.db. A problem is returned in place of a Reader when there is something else than a usable database.
+func openChecked(dir string) (*Reader, *Finding, error) {
+	path := filepath.Join(dir, databaseFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, &Finding{Kind: DatabaseMissing, Path: databaseFile, Problem: "is missing"}, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	r, err := openReader(dir)
+	switch {
+	case err == nil:
+		return r, nil, nil
+	case errors.Is(err, ErrNewer):
+		return nil, nil, err
+	case errors.Is(err, ErrNotFound):
+		return nil, &Finding{Kind: DatabaseDamaged, Path: databaseFile, Problem: "is empty"}, nil
+	case errors.Is(err, ErrNotArchive), isCorrupt(err):
+		return nil, &Finding{Kind: DatabaseDamaged, Path: databaseFile, Problem: "is not a database of mailkeep's: " + sqliteText(err)}, nil
+	}
+	return nil, nil, err
 }
 
-func compareDatabases(ctx context.Context, have, want *sqlx.DB) ([]Finding, error) {
-	var found []Finding
-	for _, table := range comparedTables {
-		difference, err := compareTable(ctx, have, want, table)
-		if err != nil {
-			return nil, fmt.Errorf("compare table %s: %w", table, err)
-		}
-		if difference != "" {
-			found = append(found, Finding{"A8", fmt.Sprintf("%s differs from the journal in table %s: %s", databaseFile, table, difference)})
+func (c *checker) run(ctx context.Context) error {
+	if c.o.Resume {
+		c.state = resumeCheck(c.dir, c.o.Digests)
+		c.done.Resumed = c.state.Next != ""
+	}
+	c.progress(CheckProgress{Database: true})
+	if c.reader != nil {
+		if err := c.checkRows(ctx); err != nil {
+			return err
 		}
 	}
-	return found, nil
+	if err := c.checkJournal(ctx); err != nil {
+		return err
+	}
+	if err := c.checkFiles(ctx); err != nil {
+		return err
+	}
+	if c.state != nil {
+		c.state.forget()
+	}
+	return nil
 }
 
-// compareTable returns the first difference, or "".
-func compareTable(ctx context.Context, have, want *sqlx.DB, table string) (string, error) {
-	a, err := have.QueryxContext(ctx, "SELECT * FROM "+table)
-	if err != nil {
-		return "", err
-	}
-	defer a.Close()
-	b, err := want.QueryxContext(ctx, "SELECT * FROM "+table)
-	if err != nil {
-		return "", err
-	}
-	defer b.Close()
-	for {
-		x, xErr := nextRow(a)
-		y, yErr := nextRow(b)
-		if err := errors.Join(xErr, yErr); err != nil {
-			return "", err
-		}
-		if x != y {
-			return fmt.Sprintf("%s; the journal gives %s", x, y), nil
-		}
-		if x == "" {
-			return "", nil
-		}
+func (c *checker) progress(p CheckProgress) {
+	if c.o.Progress != nil {
+		c.o.Progress(p)
 	}
 }
 
-// nextRow returns a row as text, or "" at the end.
-func nextRow(rows *sqlx.Rows) (string, error) {
-	if !rows.Next() {
-		return "", rows.Err()
+// found passes a finding on.
+func (c *checker) found(ctx context.Context, f Finding) error {
+	if f.Message != nil {
+		f.Shown = c.shownIn(ctx, *f.Message)
 	}
-	values, err := rows.SliceScan()
-	return fmt.Sprintf("%v", values), err
+	if f.Harmless() {
+		c.done.Harmless++
+	} else {
+		c.done.Damage++
+	}
+	return c.report(f)
+}
+
+func (c *checker) close() error {
+	var err error
+	if c.rows != nil {
+		err = c.rows.close()
+	}
+	if c.reader != nil {
+		err = errors.Join(err, c.reader.Close())
+	}
+	return err
 }

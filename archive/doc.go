@@ -14,6 +14,7 @@
 //	  receipts/         what comparisons with the live accounts found, ACCOUNT-TIME.json (receipt.go); never changed, may be deleted
 //	  last-run.json     how the latest backup went, for "mailkeep status"; may be deleted
 //	  traffic.json      how much was received in the last 24 hours, for servers that limit it by the day; may be deleted
+//	  check.json        how far an interrupted check came; may be deleted
 //	  lock              held by the one Writer
 //
 // Copying the folder copies everything.

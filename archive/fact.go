@@ -21,6 +21,12 @@ type fact struct {
 	Hole     *holeFact     `json:"hole,omitempty"`
 	Filled   *leftFact     `json:"filled,omitempty"`
 	Commit   *commitFact   `json:"commit,omitempty"`
+
+	// Of snapshots only (journal_snapshot.go).
+	Snapshot *snapshotFact `json:"snapshot,omitempty"`
+	Table    *tableFact    `json:"table,omitempty"`
+	Row      rowFact       `json:"row,omitempty"`
+	Whole    *wholeFact    `json:"whole,omitempty"`
 }
 
 // accountFact creates an account.

@@ -24,8 +24,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // position is where a group of lines begins: a file of the journal and an offset in bytes.
 type position struct {
-	File   string `db:"file"`
-	Offset int64  `db:"offset"`
+	File   string `db:"file" json:"file"`
+	Offset int64  `db:"offset" json:"offset"`
 }
 
 // group is the lines that one batch wrote.
@@ -43,9 +43,9 @@ type journal struct {
 	broken error // half of a group may stand behind end
 }
 
-var journalName = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}\.jsonl$`)
+var journalName = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}(_[0-9]{2})?\.jsonl$`)
 
-// journalFiles lists the journal's files, oldest first: their names are months. Anything else, such as the copies that synchronizing programs make, is not ours.
+// journalFiles lists the journal's files, oldest first: their names are months, with a number from the second one of a month on. Anything else, such as the copies that synchronizing programs make, is not ours.
 func journalFiles(dir string) ([]string, error) {
 	found, err := os.ReadDir(dir)
 	if err != nil {
@@ -68,7 +68,7 @@ func readJournal(dir string, from position, f func(group) error) (position, erro
 	if err != nil {
 		return from, err
 	}
-	if from.File != "" && !slices.Contains(names, from.File) {
+	if from.File != "" && from.Offset > 0 && !slices.Contains(names, from.File) {
 		return from, fmt.Errorf("read journal: %q is missing, and %s was written with it: copy it back from a copy of the archive", filepath.Join(dir, from.File), databaseFile)
 	}
 	at := from

@@ -73,6 +73,9 @@ func checkArchive(t *testing.T, k *program.Keeper) {
 		t.Error(err)
 	}
 	for _, f := range findings {
+		if f.Harmless() {
+			continue
+		}
 		t.Errorf("check of the archive: %v", f)
 	}
 }

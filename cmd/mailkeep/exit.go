@@ -79,6 +79,8 @@ func message(ctx context.Context, err error) string {
 		return err.Error() + "; name an empty or new folder with --archive or archive.path"
 	case isDiskFull(err):
 		return "the disk" + diskOf(err) + " is full; free some space and run the command again: nothing recorded so far is lost"
+	case errors.Is(err, errDamage):
+		return err.Error()
 	case isDamage(err):
 		return err.Error() + "; copy the folder before trying anything else"
 	}

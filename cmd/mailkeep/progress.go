@@ -181,6 +181,11 @@ func (s snapshot) doing() string {
 		return "finishing"
 	case backup.PhaseVerify:
 		return "comparing " + printable(s.Mailbox)
+	case phaseCheck:
+		if s.Expected == 0 {
+			return "checking gmail.db and the journal"
+		}
+		return "checking"
 	}
 	return "connecting"
 }
