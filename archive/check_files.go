@@ -171,85 +171,45 @@ func (c *checker) work(ctx context.Context, jobs <-chan *fileJob) {
 
 // collect reports what was found, folder by folder.
 func (c *checker) collect(ctx context.Context, order <-chan *folderJob, p CheckProgress) error {
-	var young []*fileJob
 	for f := range order {
 		f.done.Wait()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		late, err := c.folderDone(ctx, f)
-		if err != nil {
+		if err := c.folderDone(ctx, f); err != nil {
 			return err
 		}
-		young = append(young, late...)
 		p.Messages, p.Bytes = c.done.Messages, c.done.Bytes
 		c.progress(p)
 	}
-	if err := c.awaitRows(ctx, young); err != nil {
-		return err
-	}
-	for _, job := range young {
-		if _, err := c.conclude(ctx, job); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-// awaitRows gives a Writer a moment to record what it has put in place.
-func (c *checker) awaitRows(ctx context.Context, young []*fileJob) error {
-	for range 10 {
-		left := 0
-		for _, job := range young {
-			size, err := c.sizeNow(ctx, job.ref)
-			if err != nil {
-				return err
-			}
-			if size < 0 {
-				left++
-			}
-		}
-		if left == 0 || c.reader == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(300 * time.Millisecond):
-		}
-	}
-	return nil
-}
-
-// folderDone reports what was found in a folder. It returns the files without a row that may be about to get one.
-func (c *checker) folderDone(ctx context.Context, f *folderJob) (young []*fileJob, err error) {
+// folderDone reports what was found in a folder.
+func (c *checker) folderDone(ctx context.Context, f *folderJob) error {
 	var damaged []Ref
 	for _, job := range f.files {
-		if job.size < 0 && time.Since(job.modified) < youngOrphan {
-			young = append(young, job)
-			continue
-		}
-		bad, err := c.conclude(ctx, job)
-		if err != nil {
-			return nil, err
-		}
-		if bad {
-			damaged = append(damaged, job.ref)
-		}
 		if job.size >= 0 {
 			c.done.Messages++
 			c.done.Bytes += job.size
 		}
+		bad, err := c.conclude(ctx, job)
+		if err != nil {
+			return err
+		}
+		if bad {
+			damaged = append(damaged, job.ref)
+		}
 	}
 	for _, stray := range f.strays {
 		if err := c.found(ctx, stray); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if c.state != nil && f.name >= c.state.Next {
 		c.state.passed(fmt.Sprintf("%02x", min(f.index+1, 255)), damaged)
 	}
-	return young, nil
+	return nil
 }
 
 // conclude reports a file unless all is well, and tells whether it is damaged. It looks again first: a Writer may have changed things since the listing.
@@ -276,6 +236,8 @@ func (c *checker) conclude(ctx context.Context, job *fileJob) (bad bool, err err
 		}
 	case job.problem == FileMissing:
 		return false, nil // pruned meanwhile
+	case job.problem == "" && time.Since(job.modified) < youngOrphan:
+		return false, nil
 	case job.problem == "" && c.reader == nil:
 		c.done.Harmless++ // without gmail.db every file may be one: it says nothing
 		return false, nil
@@ -309,5 +271,5 @@ func (c *checker) nameActual(ctx context.Context, f *Finding) error {
 	return err
 }
 
-// youngOrphan is how old a file without a row may be to get a second look at the end: its batch may be about to be recorded.
+// youngOrphan is how long a file without a row is passed over in silence: its batch may be about to be recorded.
 const youngOrphan = 10 * time.Minute

@@ -98,3 +98,10 @@ func (r *fileReader) digest(job *fileJob, f *os.File) {
 		job.problem, job.text = FileDamaged, fmt.Sprintf("holds other bytes: their SHA-256 is %s", actual)
 	}
 }
+
+// checkFile returns what is wrong with a message's file, or "".
+func (r *Reader) checkFile(ref Ref, size int64, digest bool) (string, error) {
+	job := &fileJob{ref: ref, size: size, digest: digest}
+	(&fileReader{dir: r.dir}).check(job)
+	return job.text, nil
+}

@@ -125,6 +125,12 @@ func TestCheckOrphansAreHarmless(t *testing.T) {
 	os.MkdirAll(filepath.Join(dir, "00"), 0o700)
 	rewrite(t, filepath.Join(dir, "00", "notes.txt"), "mine")
 	rewrite(t, filepath.Join(dir, "00", orphan.String()+".eml"), "orphan")
+	// A file that has just come may be about to get its row.
+	if found, _ := checked(t, dir, whole); slices.Contains(found, "orphan "+inArchive(orphan)) {
+		t.Errorf("a young file: %q", found)
+	}
+	old := time.Now().Add(-time.Hour)
+	os.Chtimes(messagePath(dir, orphan), old, old)
 	found, done := checked(t, dir, whole)
 	want := []string{"orphan " + inArchive(orphan), "stray " + inArchive(broken), "stray 00/notes.txt", "stray 00/" + orphan.String() + ".eml"}
 	slices.Sort(found)

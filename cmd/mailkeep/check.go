@@ -14,9 +14,6 @@ import (
 	"mailkeep/backup"
 )
 
-// errDamage says that the archive is damaged.
-var errDamage = errors.New("the archive is damaged")
-
 // checkOptions are the flags of check.
 type checkOptions struct {
 	quick bool
@@ -76,14 +73,14 @@ func (a *app) check(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
-	a.printChecked(done, verdictOf(done), time.Since(started))
+	a.printChecked(done, checkVerdict(done), time.Since(started))
 	if done.Damage > 0 {
 		return fmt.Errorf("%w: %s; copy the folder before trying anything else", errDamage, count(done.Damage, "finding"))
 	}
 	return nil
 }
 
-func verdictOf(done archive.Checked) string {
+func checkVerdict(done archive.Checked) string {
 	if done.Damage > 0 {
 		return "damaged"
 	}
