@@ -54,7 +54,7 @@ func reopened(t *testing.T, dir string) string {
 
 func journalFile(t *testing.T, dir string) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, "journal", "*.jsonl"))
+	found, err := filepath.Glob(filepath.Join(dir, "journal", "[0-9]*.jsonl"))
 	if err != nil || len(found) == 0 {
 		t.Fatalf("no journal: %v", err)
 	}

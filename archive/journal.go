@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -68,7 +69,7 @@ func readJournal(dir string, from position, f func(group) error) (position, erro
 	if err != nil {
 		return from, err
 	}
-	if from.File != "" && from.Offset > 0 && !slices.Contains(names, from.File) {
+	if from.Offset > 0 && !slices.Contains(names, from.File) {
 		return from, fmt.Errorf("read journal: %q is missing, and %s was written with it: copy it back from a copy of the archive", filepath.Join(dir, from.File), databaseFile)
 	}
 	at := from
@@ -255,6 +256,9 @@ func (j *journal) cut(quarantine string) error {
 		return nil
 	}
 	f, err := os.OpenFile(filepath.Join(j.dir, j.end.File), os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) && j.end.Offset == 0 {
+		return nil // nothing was written behind the snapshot yet
+	}
 	if err != nil {
 		return err
 	}

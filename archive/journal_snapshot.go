@@ -47,6 +47,8 @@ type wholeFact struct {
 
 var snapshotName = regexp.MustCompile(`^snapshot-[0-9]{12}\.jsonl$`)
 
+func snapshotFile(seq ModSeq) string { return fmt.Sprintf("snapshot-%012d%s", seq, journalExt) }
+
 // journalSnapshots lists the snapshots, oldest first.
 func journalSnapshots(dir string) ([]string, error) {
 	found, err := os.ReadDir(dir)

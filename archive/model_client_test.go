@@ -10,15 +10,23 @@ import (
 	"mailkeep/archive/archivetest"
 )
 
-// reopen plays what ends a Writer: an orderly end, a torn last line of the journal, the loss of the database's last commits or of all of it.
+// reopen plays what ends a Writer: an orderly end, a torn last line of the journal, the loss of the database's last commits or of all of it, a rebuild, or
+// a compaction of the journal.
 func (m *model) reopen(dir string) {
+	what := m.rnd.IntN(7)
+	if what == 5 {
+		if _, err := m.w.Compact(ctx); err != nil {
+			m.t.Fatal(err)
+		}
+		m.early = nil // its journal is superseded
+	}
 	m.w.Close()
 	path := filepath.Join(dir, "gmail.db")
 	now, err := os.ReadFile(path)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	switch m.rnd.IntN(5) {
+	switch what {
 	case 0:
 		m.early = now
 	case 1:
@@ -31,6 +39,9 @@ func (m *model) reopen(dir string) {
 		file := journalFile(m.t, dir)
 		text, _ := os.ReadFile(file)
 		err = os.WriteFile(file, append(text, text[:m.rnd.IntN(40)]...), 0o600)
+	}
+	if err == nil && what == 4 {
+		_, err = archive.Rebuild(ctx, dir, archive.RebuildOptions{})
 	}
 	if err != nil {
 		m.t.Fatal(err)

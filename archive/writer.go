@@ -110,16 +110,45 @@ func checkWritable(path string) error {
 // recoverJournal applies what the journal has and the database lacks, and cuts off a torn end.
 func recoverJournal(dir string, db *sqlx.DB) (*journal, error) {
 	j := &journal{dir: filepath.Join(dir, journalDir)}
-	var applied position
-	if err := db.Get(&applied, "SELECT file, offset FROM applied"); err != nil {
-		return nil, err
-	}
-	end, err := readJournal(j.dir, applied, func(g group) error { return replay(context.Background(), db, g) })
+	from, err := j.resume(db)
 	if err != nil {
 		return nil, err
 	}
+	end, err := readJournal(j.dir, from, func(g group) error { return replay(context.Background(), db, g) })
+	if err != nil {
+		return nil, fmt.Errorf("%w; \"mailkeep rebuild\" mends that", err)
+	}
 	j.end = end
 	return j, j.cut(filepath.Join(dir, quarantineDir))
+}
+
+// resume returns where the journal goes on for the database. An empty one begins with the newest snapshot. One that stands where a snapshot was made goes on behind that: the
+// crash came before it was told.
+func (j *journal) resume(db *sqlx.DB) (position, error) {
+	var applied struct {
+		Seq ModSeq `db:"seq"`
+		position
+	}
+	const query = "SELECT seq, file, offset FROM applied"
+	if err := db.Get(&applied, query); err != nil {
+		return position{}, err
+	}
+	snapshots, err := journalSnapshots(j.dir)
+	if err != nil || len(snapshots) == 0 {
+		return applied.position, err
+	}
+	if applied.Seq == 0 {
+		head, err := loadSnapshot(context.Background(), db, filepath.Join(j.dir, snapshots[len(snapshots)-1]))
+		if err != nil {
+			return position{}, fmt.Errorf("%w; \"mailkeep rebuild\" mends that", err)
+		}
+		return head.Next, nil
+	}
+	head, err := newestSnapshot(j.dir)
+	if err != nil || head.Seq != applied.Seq || head.Next.File <= applied.File {
+		return applied.position, nil // what a snapshot says matters to those that need it
+	}
+	return head.Next, j.goOn(db, head.Next)
 }
 
 // Close gives up the lock. Messages put and not recorded are forgotten. Further calls do nothing.
