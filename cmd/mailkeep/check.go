@@ -16,8 +16,9 @@ import (
 
 // checkOptions are the flags of check.
 type checkOptions struct {
-	quick bool
-	anew  bool
+	quick  bool
+	repair bool
+	anew   bool
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -31,13 +32,18 @@ for a week; --anew begins at the beginning. The exit code is 5 when there is dam
 
 With --quick only the existence and sizes of the files are looked at, and the counters.
 
+With --repair nothing else may write to the archive meanwhile. Damaged files are moved to quarantine/, never deleted, and fetched again from their accounts as far as the
+servers still have them; what arrives takes the place only if it is the same byte for byte. A damaged gmail.db goes to quarantine/ too and is made again from
+the journal. What could not be repaired is listed, and the exit code is 5.
+
 With --json each line of the standard output is an object. "event" says what it is: "progress", "finding" (kind, path, problem, harmless, and message, actual and shown
-where it concerns a message), or, at the end, "check" (result "clean" or "damaged", messages, bytes, damage, harmless).`,
-		Example: "  mailkeep check\n  mailkeep check --quick --archive /mnt/backup/MailStore",
+where it concerns a message), "repaired" (path, how) or, at the end, "check" (result "clean", "repaired" or "damaged", messages, bytes, damage, harmless).`,
+		Example: "  mailkeep check\n  mailkeep check --quick --archive /mnt/backup/MailStore\n  mailkeep check --repair",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.quick, "quick", false, "look at existence and sizes only, read nothing")
+	cmd.Flags().BoolVar(&o.repair, "repair", false, "mend what can be mended")
 	cmd.Flags().BoolVar(&o.anew, "anew", false, "do not go on where an interrupted check stopped")
 	return cmd
 }
@@ -68,6 +74,9 @@ func (a *app) check(ctx context.Context, o checkOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.repair {
+		return a.repair(ctx, dir, o)
+	}
 	started := time.Now()
 	done, err := a.runCheck(ctx, dir, o, a.printFinding)
 	if err != nil {
@@ -75,7 +84,7 @@ func (a *app) check(ctx context.Context, o checkOptions) error {
 	}
 	a.printChecked(done, checkVerdict(done), time.Since(started))
 	if done.Damage > 0 {
-		return fmt.Errorf("%w: %s; copy the folder before trying anything else", errDamage, count(done.Damage, "finding"))
+		return fmt.Errorf("%w: %s; \"mailkeep check --repair\" mends what can be mended", errDamage, count(done.Damage, "finding"))
 	}
 	return nil
 }
@@ -136,7 +145,7 @@ func (a *app) printFinding(f archive.Finding) error {
 // checkedLine is the last line of check --json.
 type checkedLine struct {
 	Event    string  `json:"event"`  // "check"
-	Result   string  `json:"result"` // "clean" or "damaged"
+	Result   string  `json:"result"` // "clean", "repaired" or "damaged"
 	Messages int64   `json:"messages"`
 	Bytes    int64   `json:"bytes"`
 	Damage   int64   `json:"damage"`   // findings that remain

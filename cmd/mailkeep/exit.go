@@ -82,7 +82,7 @@ func message(ctx context.Context, err error) string {
 	case errors.Is(err, errDamage):
 		return err.Error()
 	case isDamage(err):
-		return err.Error() + "; copy the folder before trying anything else"
+		return err.Error() + "; copy the folder, then run \"mailkeep check --repair\""
 	}
 	return err.Error()
 }

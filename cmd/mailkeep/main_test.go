@@ -63,7 +63,7 @@ func TestScripts(t *testing.T) {
 			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "fetched": cmdFetched, "listens": cmdListens, "same": cmdSame, "reply": cmdReply,
 			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "get": cmdGet, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
 			"oauth": cmdOAuth, "secretfree": cmdSecretFree,
-			"cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,
+			"damage": cmdDamage, "cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -353,6 +353,19 @@ func cmdExpand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	// The values of bcrypt hold "$" themselves, so there is one pass only.
 	ts.Check(os.WriteFile(file, []byte(os.Expand(string(text), ts.Getenv)), 0o600))
+}
+
+// damage FOLDER N: one bit of each of N messages of the archive changes.
+func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "[0-9a-f][0-9a-f]", "*.eml"))
+	ts.Check(err)
+	for _, file := range files[:number(ts, args[1])] {
+		text, err := os.ReadFile(file)
+		ts.Check(err)
+		text[len(text)/2] ^= 1
+		ts.Check(os.Remove(file))
+		ts.Check(os.WriteFile(file, text, 0o400))
+	}
 }
 
 // mode FILE MODE: the file has these permissions.

@@ -181,6 +181,8 @@ func (s snapshot) doing() string {
 		return "finishing"
 	case backup.PhaseVerify:
 		return "comparing " + printable(s.Mailbox)
+	case phaseRebuild:
+		return "reading the journal"
 	case phaseCheck:
 		if s.Expected == 0 {
 			return "checking gmail.db and the journal"
