@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/tls"
 	"io"
@@ -47,10 +48,35 @@ var fuzzStates = []string{
 	"p LOGIN {1}\r\n",
 	startTLS,
 	startTLS + "p LOGIN u \"" + password + "\"\r\nq SELECT INBOX\r\n",
+	"p AUTHENTICATE PLAIN\r\n",
+	"p AUTHENTICATE PLAIN ",
+	"p LOGIN u \"" + password + "\"\r\n" + compressing,
+	"p LOGIN u \"" + password + "\"\r\n" + compressing + "q SELECT INBOX\r\n",
+	"p LOGIN u \"" + password + "\"\r\nz COMPRESS deflate\r\n", // what follows should be compressed, and is sent as it is
 }
 
 // startTLS at the beginning of a state means that what follows is sent encrypted.
 const startTLS = "s STARTTLS\r\n"
+
+// compressing in a state means that what follows is sent compressed.
+const compressing = "z COMPRESS DEFLATE\r\n"
+
+// inState is what is sent to have a server read data in a state.
+func inState(t *testing.T, state string, data []byte) []byte {
+	before, after, packed := strings.Cut(state, compressing)
+	if !packed {
+		return append([]byte(state), data...)
+	}
+	sent := bytes.NewBufferString(before + compressing)
+	w, err := flate.NewWriter(sent, flate.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, after)
+	w.Write(data)
+	w.Flush()
+	return sent.Bytes()
+}
 
 // FuzzServer sends bytes to a server in every state: it must answer or hang up, and never panic or get stuck.
 func FuzzServer(f *testing.F) {
@@ -118,6 +144,7 @@ func fuzzServer(f *testing.F, seeds []string) {
 	o.Logger = slog.New(noPanics{f})
 	o.Limits.LoginFailures = 1000
 	o.Limits.LoginDelay = 1
+	o.CompressLocal = true
 	serverTLS, clientTLS := certificate(f)
 	o.TLSConfig = serverTLS
 	ln := listen(f)
@@ -139,9 +166,9 @@ func fuzzServer(f *testing.F, seeds []string) {
 		if encrypted {
 			conn, greeting = encrypt(t, raw, clientTLS)
 		}
+		sent := inState(t, before, data)
 		go func() {
-			io.WriteString(conn, before)
-			conn.Write(data)
+			conn.Write(sent)
 			conn.(interface{ CloseWrite() error }).CloseWrite()
 		}()
 		got, err := io.ReadAll(conn)
