@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 )
 
 const entryColumns = `SELECT e.uid, i.id, m.id, m.ref, m.size, i.date, i.zone, i.flags, i.source_id, i.thread_id, i.modseq, i.gone
@@ -148,12 +150,38 @@ func listEntries(rows *sql.Rows, err error) ([]Entry, error) {
 	return entries, rows.Err()
 }
 
-// Vanished returns the UIDs of the entries that were taken out of a mailbox after the batch since, ascending.
-func (r *Reader) Vanished(ctx context.Context, id MailboxID, since ModSeq) ([]UID, error) {
-	var uids []UID
-	err := r.db.SelectContext(ctx, &uids, "SELECT uid FROM vanished WHERE mailbox_id = ? AND modseq > ? ORDER BY uid", id, since)
-	if err != nil {
-		return nil, fmt.Errorf("list what has vanished from mailbox %d: %w", id, err)
+// vanishedAtATime is how many UIDs Vanished reads at a time: of a large mailbox all may have vanished.
+const vanishedAtATime = 1000
+
+// Vanished calls visit with the UIDs of the entries that were taken out of a mailbox after the batch since, some at a time, each time ascending. The slice is visit's to change until it
+// returns. Meanwhile nothing of the database is held, so that visit may take long; entries that are taken out while it runs come as well. An error of visit is returned as it is.
+func (r *Reader) Vanished(ctx context.Context, id MailboxID, since ModSeq, visit func([]UID) error) error {
+	type entry struct {
+		ModSeq ModSeq
+		UID    UID
 	}
-	return uids, nil
+	last := entry{since, math.MaxUint32}
+	for {
+		var page []entry
+		err := r.db.SelectContext(ctx, &page, `SELECT modseq, uid FROM vanished WHERE mailbox_id = ? AND (modseq, uid) > (?, ?)
+			ORDER BY modseq, uid LIMIT ?`, id, last.ModSeq, last.UID, vanishedAtATime)
+		if err != nil {
+			return fmt.Errorf("list what has vanished from mailbox %d: %w", id, err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		last = page[len(page)-1]
+		uids := make([]UID, len(page))
+		for i := range page {
+			uids[i] = page[i].UID
+		}
+		slices.Sort(uids)
+		if err := visit(uids); err != nil {
+			return err
+		}
+		if len(page) < vanishedAtATime {
+			return nil
+		}
+	}
 }

@@ -2,7 +2,10 @@ package imapd
 
 import (
 	"bytes"
+	"errors"
 	"strings"
+
+	"github.com/emersion/go-imap/v2"
 )
 
 // rewrite turns a response of the library into what the client gets, and notes when a command has been answered. The library passes responses one at a time, in several
@@ -82,8 +85,26 @@ func (c *conn) rewriteTagged(p []byte) []byte {
 	if cmd.selecting {
 		p = bytes.Replace(p, []byte("EXAMINE completed"), []byte("SELECT completed"), 1)
 	}
-	if bytes.HasPrefix(text, []byte("OK ")) {
-		return append(cmd.tail, p...)
+	if !bytes.HasPrefix(text, []byte("OK ")) {
+		return p
 	}
-	return p
+	if cmd.sync.due {
+		c.send(cmd.tail) // when it fails the next one does
+		cmd.tail = nil
+		if err := c.session.resync(&cmd.sync); err != nil {
+			return c.withdraw(err)
+		}
+	}
+	return append(cmd.tail, p...)
+}
+
+// withdraw is the tagged response of a SELECT that has failed although the library has found nothing wrong.
+func (c *conn) withdraw(err error) []byte {
+	c.session.Unselect()
+	told := imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "what has changed could not be told"}
+	var known *imap.Error
+	if errors.As(err, &known) {
+		told = *known
+	}
+	return []byte(c.cmd.tag + " " + string(told.Type) + " [" + string(told.Code) + "] " + told.Text + "\r\n")
 }

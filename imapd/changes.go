@@ -3,9 +3,11 @@ package imapd
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -18,10 +20,13 @@ import (
 type changes struct {
 	srv *Server
 
-	mu      sync.Mutex // of what follows; held while the archive is asked
+	mu      sync.Mutex // of what follows; held while the archive is asked for counters, but not while messages are read
 	known   bool       // version has been read
 	version int64
 	looked  time.Time
+	failed  []*view // could not be looked at
+
+	untold atomic.Bool // a client in IDLE could not be told of what has changed
 
 	waitMu  sync.Mutex
 	waiters map[*idler]struct{}
@@ -43,8 +48,8 @@ func (c *changes) wait() {
 	c.running.Wait()
 }
 
-// look brings the open views up to date. Unless now is set, what was seen within the poll interval is good enough, or what another goroutine is just looking at. A view that
-// cannot be read does not keep the others from it.
+// look tells the open views what has changed; sessions read it when they need it. Unless now is set, what was seen within the poll interval is good enough, or what another goroutine is
+// just looking at. A view that cannot be looked at does not keep the others from it, and only it is looked at again.
 func (c *changes) look(ctx context.Context, now bool) error {
 	if now {
 		c.mu.Lock()
@@ -60,14 +65,20 @@ func (c *changes) look(ctx context.Context, now bool) error {
 		return err
 	}
 	c.looked = time.Now()
-	if c.known && version == c.version {
+	same := c.known && version == c.version
+	if again := c.untold.Swap(false); same && !again && len(c.failed) == 0 {
 		return nil
 	}
-	for _, v := range c.srv.views.inUse() {
-		err = errors.Join(err, v.check(ctx))
+	views := c.srv.views.inUse()
+	if same {
+		views = slices.DeleteFunc(views, func(v *view) bool { return !slices.Contains(c.failed, v) })
 	}
-	if err == nil {
-		c.known, c.version = true, version
+	c.known, c.version, c.failed = true, version, nil
+	for _, v := range views {
+		if failure := v.check(ctx); failure != nil {
+			c.failed = append(c.failed, v)
+			err = errors.Join(err, failure)
+		}
 	}
 	c.wake()
 	return err
@@ -152,107 +163,146 @@ func (s *session) tell(allowExpunge bool) error {
 	if err != nil {
 		return s.untold(err)
 	}
-	if now == p.snap && !(p.fresh && s.sync.condstore) {
-		return nil
-	}
-	b, ok := p.appendDifference(nil, now, allowExpunge, s.sync)
-	if !ok {
+	old := p.snap
+	if now == old && !(p.fresh && s.sync.condstore) || !allowExpunge && lacks(now, old) {
 		return nil
 	}
 	p.snap = now
-	return s.conn.send(append(p.appendFlagsResponse(nil), b...))
+	n := notices{conn: s.conn}
+	n.b = p.appendFlagsResponse(nil)
+	if err := p.announce(&n, old, s.sync); err != nil {
+		return err
+	}
+	return n.flush()
 }
 
 // untold notes that the client cannot be told of changes now. It will be when the archive can be read again.
 func (s *session) untold(err error) error {
+	s.srv.changes.untold.Store(true)
 	if s.ctx().Err() == nil {
 		s.srv.log.Error("imap: read the changes of a mailbox", "error", err)
 	}
 	return nil
 }
 
-// appendDifference appends the responses that lead a client from what it knows to now. EXPUNGE comes first, from the highest number down, so that the numbers of before hold; ok is false
-// when it would be needed and is not allowed (RFC 9051 section 7.5.1). The client may have enabled VANISHED instead, and MODSEQ.
-func (p *position) appendDifference(dst []byte, now *snapshot, allowExpunge bool, mode syncMode) (b []byte, ok bool) {
-	d := compare(p.snap, now)
-	if len(d.gone) > 0 && !allowExpunge {
-		return dst, false
+// announce writes the responses that lead a client from old, which it knows, to p.snap. EXPUNGE comes first, from the highest number down, so that the numbers of before hold. The client
+// may have enabled VANISHED instead, and MODSEQ.
+func (p *position) announce(n *notices, old *snapshot, mode syncMode) error {
+	taken, err := p.announceGone(n, old, mode)
+	if err != nil {
+		return err
 	}
-	if mode.qresync {
-		var uids []archive.UID
-		for _, i := range d.gone {
-			uids = append(uids, p.snap.at(i).uid)
-		}
-		dst = appendVanished(dst, "", uids)
-	} else {
-		for _, i := range slices.Backward(d.gone) {
-			dst = append(strconv.AppendInt(append(dst, "* "...), int64(i+1), 10), " EXPUNGE\r\n"...)
-		}
-	}
-	if now.len() > p.snap.len()-len(d.gone) {
-		dst = append(strconv.AppendInt(append(dst, "* "...), int64(now.len()), 10), " EXISTS\r\n"...)
+	now := p.snap
+	if now.len() > old.len()-taken {
+		n.b = append(strconv.AppendInt(append(n.b, "* "...), int64(now.len()), 10), " EXISTS\r\n"...)
 	}
 	p.limit = allModSeqs
-	changed := d.reflagged
-	switch {
-	case mode.condstore && p.fresh: // the client knows the flags of before SELECT
-		changed = now.changedSince(p.row.ModSeq, p.snap.next())
-	case mode.condstore:
-		changed = append(changed, d.relabelled...)
+	changed := altered(old, now, mode.condstore)
+	if mode.condstore && p.fresh { // the client knows the flags of before SELECT
+		changed = now.changedSince(p.row.ModSeq, old.next())
 	}
 	p.fresh = false
-	for _, j := range changed {
-		dst = p.appendFlagsOf(dst, now, j, mode.condstore)
-	}
-	return dst, true
-}
-
-// changedSince returns the indexes of the messages below a UID that have a later mod-sequence.
-func (s *snapshot) changedSince(since archive.ModSeq, below archive.UID) []int {
-	var changed []int
-	for i, r := range s.rows(0, s.index(below)) {
-		if r.modSeq > since {
-			changed = append(changed, i)
+	for j := range changed {
+		n.b = p.appendFlagsOf(n.b, now, j, mode.condstore)
+		if err := n.next(); err != nil {
+			return err
 		}
 	}
-	return changed
+	return nil
 }
 
-// difference is what happened between two snapshots of a mailbox, apart from what was added at the end.
-type difference struct {
-	gone       []int // indexes in the old one
-	reflagged  []int // indexes in the new one
-	relabelled []int // indexes in the new one, of messages with the same flags but a later mod-sequence
-}
-
-// compare finds the difference. Blocks that both share are passed over at once: of a large mailbox little changes at a time.
-func compare(old, now *snapshot) (d difference) {
-	for i, j := 0, 0; i < old.len(); {
-		if n := sharedRows(old, now, i, j); n > 0 {
-			i, j = i+n, j+n
-			continue
-		}
-		was := old.at(i)
-		for j < now.len() && now.at(j).uid < was.uid {
-			j++
-		}
-		switch {
-		case j == now.len() || now.at(j).uid != was.uid:
-			d.gone = append(d.gone, i)
-		case now.at(j).flags != was.flags:
-			d.reflagged = append(d.reflagged, j)
-		case now.at(j).modSeq != was.modSeq:
-			d.relabelled = append(d.relabelled, j)
-		}
-		i++
+// announceGone writes what has been taken out, and returns how many messages those are.
+func (p *position) announceGone(n *notices, old *snapshot, mode syncMode) (taken int, err error) {
+	var uids []archive.UID
+	vanished := func() error {
+		slices.Reverse(uids)
+		n.b = appendVanished(n.b, "", uids)
+		uids = uids[:0]
+		return n.next()
 	}
-	return d
+	for i := range gone(old, p.snap) {
+		taken++
+		if !mode.qresync {
+			n.b = append(strconv.AppendInt(append(n.b, "* "...), int64(i+1), 10), " EXPUNGE\r\n"...)
+			err = n.next()
+		} else if uids = append(uids, old.at(i).uid); len(uids) == uidsInVanished {
+			err = vanished()
+		}
+		if err != nil {
+			return taken, err
+		}
+	}
+	return taken, vanished()
 }
 
-// sharedRows returns the length of the block that begins at index i of old and at index j of now; 0 when none does at both.
-func sharedRows(old, now *snapshot, i, j int) int {
-	if i >= old.len() || j >= now.len() || old.at(i) != now.at(j) {
-		return 0
+// changedSince yields the indexes of the messages below a UID that have a later mod-sequence.
+func (s *snapshot) changedSince(since archive.ModSeq, below archive.UID) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, r := range s.rows(0, s.index(below)) {
+			if r.modSeq > since && !yield(i) {
+				return
+			}
+		}
 	}
-	return len(old.blocks[old.block(i)]) - (i - old.starts[old.block(i)])
+}
+
+// lacks reports whether a message of old is not in now.
+func lacks(now, old *snapshot) bool {
+	for range gone(old, now) {
+		return true
+	}
+	return false
+}
+
+// gone yields the indexes in old of the messages that are not in now, from the highest down. Blocks that both share are passed over at once, here and in altered: of a large mailbox
+// little changes at a time.
+func gone(old, now *snapshot) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		j := now.len() - 1
+		for i := old.len() - 1; i >= 0; i-- {
+			if n, _ := sharedRows(old, now, i, j); n > 0 {
+				i, j = i-n+1, j-n
+				continue
+			}
+			uid := old.at(i).uid
+			for j >= 0 && now.at(j).uid > uid {
+				j--
+			}
+			if (j < 0 || now.at(j).uid != uid) && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// altered yields the indexes in now of the messages that have other flags than in old; with modSeqs, or only a later mod-sequence.
+func altered(old, now *snapshot, modSeqs bool) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, j := 0, 0; i < old.len(); i++ {
+			if _, n := sharedRows(old, now, i, j); n > 0 {
+				i, j = i+n-1, j+n
+				continue
+			}
+			was := old.at(i)
+			for j < now.len() && now.at(j).uid < was.uid {
+				j++
+			}
+			if j == now.len() {
+				return
+			}
+			if is := now.at(j); is.uid == was.uid && (is.flags != was.flags || modSeqs && is.modSeq != was.modSeq) && !yield(j) {
+				return
+			}
+		}
+	}
+}
+
+// sharedRows returns how many rows of a block that both share end, and how many begin, at index i of old and at index j of now; 0 when these are not the same row of one block.
+func sharedRows(old, now *snapshot, i, j int) (before, after int) {
+	if i < 0 || j < 0 || i >= old.len() || j >= now.len() || old.at(i) != now.at(j) {
+		return 0, 0
+	}
+	k := old.block(i)
+	place := i - old.starts[k]
+	return place + 1, len(old.blocks[k]) - place
 }

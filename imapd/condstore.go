@@ -155,11 +155,11 @@ func (f *fetcher) syncFetch(set imap.NumSet) error {
 	if !m.vanished {
 		return nil
 	}
-	out, err := f.pos.appendVanishedSince(f.s.ctx(), nil, f.snap, m.since, f.uidsIn(set))
-	if err != nil {
+	n := notices{conn: f.s.conn}
+	if err := f.pos.announceVanished(f.s.ctx(), &n, f.snap, m.since, f.uidsIn(set)); err != nil {
 		return f.s.translate(err)
 	}
-	return f.s.conn.send(out)
+	return n.flush()
 }
 
 // uidsIn returns the UIDs that a set names, whether or not there are messages with them.
@@ -180,18 +180,17 @@ func (f *fetcher) uidsIn(set imap.NumSet) []span {
 	return normal(spans)
 }
 
-// appendVanishedSince appends VANISHED (EARLIER): the UIDs in set that were taken out of the mailbox after since, and that the client does not think are there, which snap says.
+// announceVanished writes VANISHED (EARLIER): the UIDs in set that were taken out of the mailbox after since, and that the client does not think are there, which snap says.
 // set has spans of UIDs; nil is all.
-func (p *position) appendVanishedSince(ctx context.Context, dst []byte, snap *snapshot, since archive.ModSeq, set []span) ([]byte, error) {
-	uids, err := p.view.views.reader.Vanished(ctx, p.view.id, since)
-	if err != nil {
-		return dst, err
-	}
+func (p *position) announceVanished(ctx context.Context, n *notices, snap *snapshot, since archive.ModSeq, set []span) error {
 	next := max(p.row.UIDNext, snap.next())
-	uids = slices.DeleteFunc(uids, func(uid archive.UID) bool {
-		return uid >= next || snap.has(uid) || set != nil && !contains(set, int(uid))
+	return p.view.views.reader.Vanished(ctx, p.view.id, since, func(uids []archive.UID) error {
+		uids = slices.DeleteFunc(uids, func(uid archive.UID) bool {
+			return uid >= next || snap.has(uid) || set != nil && !contains(set, int(uid))
+		})
+		n.b = appendVanished(n.b, " (EARLIER)", uids)
+		return n.next()
 	})
-	return appendVanished(dst, " (EARLIER)", uids), nil
 }
 
 // uidsInVanished is how many UIDs one VANISHED response names at most, so that lines stay short.
@@ -229,6 +228,7 @@ type selectSync struct {
 	validity  uint32
 	since     archive.ModSeq
 	known     []span // UIDs; nil: all
+	due       bool   // there may be something to tell
 }
 
 // parseSelect reads the parameters of SELECT, a list in parentheses.
@@ -309,25 +309,35 @@ func parseSet(s string) ([]span, bool) {
 	return normal(set), true
 }
 
-// appendResync appends what has happened to the selected mailbox since a client saw it last (RFC 7162 section 3.2.5.1). The caller holds s.mu.
-func (s *session) appendResync(dst []byte, q *selectSync) ([]byte, error) {
-	p := s.box
-	if q.validity != p.row.UIDValidity || q.since >= p.row.ModSeq {
-		return dst, nil
+// prepareResync makes ready to tell what has happened to the selected mailbox since a client saw it last. The caller holds s.mu.
+func (s *session) prepareResync(q *selectSync) error {
+	if q.validity != s.box.row.UIDValidity || q.since >= s.box.row.ModSeq {
+		return nil
 	}
-	if err := p.load(s.ctx()); err != nil {
-		return dst, err
+	q.due = true
+	return s.box.load(s.ctx())
+}
+
+// resync tells what prepareResync has found that there is to tell (RFC 7162 section 3.2.5.1), before the tagged response.
+func (s *session) resync(q *selectSync) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !q.due || s.box == nil {
+		return nil
 	}
-	dst, err := p.appendVanishedSince(s.ctx(), dst, p.snap, q.since, q.known)
-	if err != nil {
-		return dst, err
+	p, n := s.box, notices{conn: s.conn}
+	if err := p.announceVanished(s.ctx(), &n, p.snap, q.since, q.known); err != nil {
+		return s.translate(err)
 	}
 	for i, r := range p.snap.all() {
 		if r.modSeq > q.since && !r.ref.IsZero() && (q.known == nil || contains(q.known, int(r.uid))) {
-			dst = p.appendFlagsOf(dst, p.snap, i, true)
+			n.b = p.appendFlagsOf(n.b, p.snap, i, true)
+			if err := n.next(); err != nil {
+				return err
+			}
 		}
 	}
-	return dst, nil
+	return n.flush()
 }
 
 // appendFlagsOf appends a FETCH response that tells the flags of a message.

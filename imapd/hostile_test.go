@@ -207,7 +207,7 @@ func TestFailedOpenLeavesNoView(t *testing.T) {
 	var vs views
 	var ts trees
 	ts.init(s.w.Reader)
-	vs.init(s.w.Reader, &ts)
+	vs.init(s.w.Reader, &ts, time.Second)
 	if _, err := vs.open(context.Background(), 999); err == nil {
 		t.Fatal("a mailbox that does not exist was opened")
 	}

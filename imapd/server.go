@@ -94,7 +94,7 @@ func New(r *archive.Reader, o Options) *Server {
 	s.helped = make(chan struct{}, aheadAtATime)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
-	s.views.init(r, &s.trees)
+	s.views.init(r, &s.trees, o.PollInterval)
 	s.changes.init(s)
 	s.trees.init(r)
 	s.bodies.init(s.ctx, r)

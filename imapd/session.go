@@ -100,8 +100,8 @@ func (s *session) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 	}
 	s.sync.condstore = s.sync.condstore || s.conn.cmd.sync.condstore || s.conn.cmd.sync.qresync
 	tail := append(p.appendHighest(s.conn.cmd.tail), "* OK [MAILBOXID ("+mailboxID(&p.row)+")] the same after a renaming\r\n"...)
-	if q := s.conn.cmd.sync; q.qresync {
-		if tail, err = s.appendResync(tail, &q); err != nil {
+	if q := &s.conn.cmd.sync; q.qresync {
+		if err := s.prepareResync(q); err != nil {
 			s.unselect()
 			return nil, s.translate(err)
 		}

@@ -3,8 +3,10 @@ package imapd
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -21,6 +23,7 @@ const (
 type views struct {
 	reader *archive.Reader
 	trees  *trees
+	pause  time.Duration // before what could not be read is tried again
 
 	mu   sync.Mutex
 	byID map[archive.MailboxID]*view
@@ -39,11 +42,17 @@ type view struct {
 	size   int64         // what views.size counts for it
 	expiry *time.Timer   // of what is kept
 
-	mu     sync.Mutex
-	row    archive.Mailbox // as read last
-	snap   *snapshot       // nil until somebody needs it
-	tables *tables         // of snap
-	seq    archive.ModSeq  // the batch up to which snap stands for the mailbox
+	work   sync.Mutex // held while snap is read or brought up to date, which may take long
+	tables *tables    // of snap; only with work
+
+	mu    sync.Mutex      // of what follows; never held for long
+	row   archive.Mailbox // as read last
+	snap  *snapshot       // nil until somebody needs it
+	seq   archive.ModSeq  // the batch up to which snap stands for the mailbox
+	bytes int64           // of snap and tables
+	past  past            // the snapshot that load has put together last
+	err   error           // why snap cannot be read now; only until retry
+	retry time.Time
 
 	labels   labelCache
 	keywords keywordCache
@@ -65,8 +74,8 @@ type position struct {
 // emptyInbox is the row of an INBOX that no account has.
 var emptyInbox = archive.Mailbox{Name: inbox, UIDValidity: 1, UIDNext: 1}
 
-func (vs *views) init(r *archive.Reader, t *trees) {
-	vs.reader, vs.trees = r, t
+func (vs *views) init(r *archive.Reader, t *trees, pause time.Duration) {
+	vs.reader, vs.trees, vs.pause = r, t, pause
 	vs.byID = make(map[archive.MailboxID]*view)
 }
 
@@ -116,10 +125,7 @@ func (p *position) close() {
 func (v *view) cost() int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.snap == nil {
-		return 0
-	}
-	return 1 + v.snap.cost() + v.tables.cost()
+	return v.bytes
 }
 
 // reuse takes a view out of those that are kept without users. The caller holds vs.mu, also of the next two.
@@ -170,7 +176,7 @@ func (vs *views) inUse() []*view {
 	return used
 }
 
-// check looks whether the mailbox has changed.
+// check looks whether the mailbox has changed. It does not wait while the view is being loaded.
 func (v *view) check(ctx context.Context) error {
 	row, err := v.views.trees.row(ctx, v.id)
 	if err != nil {
@@ -181,10 +187,7 @@ func (v *view) check(ctx context.Context) error {
 	if row.ModSeq > v.row.ModSeq {
 		v.row = row
 	}
-	if v.snap == nil || v.row.ModSeq <= v.seq {
-		return nil
-	}
-	return v.update(ctx)
+	return nil
 }
 
 // modSeq is the last batch known to have changed the mailbox.
@@ -194,25 +197,65 @@ func (v *view) modSeq() archive.ModSeq {
 	return v.row.ModSeq
 }
 
-// latest returns the shared snapshot, of batch least or later.
+// latest returns the shared snapshot, of batch least or later. One goroutine reads it while the others that want it wait. What cannot be read is not tried again at once.
 func (v *view) latest(ctx context.Context, least archive.ModSeq) (*snapshot, error) {
+	if snap, err := v.known(least); snap != nil || err != nil {
+		return snap, err
+	}
+	v.work.Lock()
+	defer v.work.Unlock()
+	if snap, err := v.known(least); snap != nil || err != nil { // somebody else has done it
+		return snap, err
+	}
+	err := v.renew(ctx)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.snap == nil {
-		if err := v.read(ctx); err != nil {
-			return nil, err
+	if err != nil {
+		if ctx.Err() == nil { // else it is the client that has gone away
+			v.err, v.retry = err, time.Now().Add(v.views.pause)
 		}
+		return nil, err
 	}
-	if max(least, v.row.ModSeq) > v.seq {
-		if err := v.update(ctx); err != nil {
-			return nil, err
-		}
-	}
+	v.err = nil
 	return v.snap, nil
 }
 
-// read makes the first snapshot. The caller holds v.mu, also of update.
-func (v *view) read(ctx context.Context) error {
+// known returns the shared snapshot if it is of batch least or later, and nothing later is known; or the error that somebody has just had with it.
+func (v *view) known(least archive.ModSeq) (*snapshot, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.snap != nil && max(least, v.row.ModSeq) <= v.seq:
+		return v.snap, nil
+	case v.err != nil && time.Now().Before(v.retry):
+		return nil, v.err
+	}
+	return nil, nil
+}
+
+// renew reads the shared snapshot, or brings it up to date. The caller holds v.work.
+func (v *view) renew(ctx context.Context) error {
+	v.mu.Lock()
+	snap, seq := v.snap, v.seq
+	v.mu.Unlock()
+	var err error
+	if snap == nil {
+		snap, seq, err = v.read(ctx)
+	} else {
+		snap, seq, err = v.update(ctx, snap, seq)
+	}
+	if err != nil {
+		return err
+	}
+	bytes := 1 + snap.cost() + v.tables.cost()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.snap, v.seq, v.bytes = snap, seq, bytes
+	return nil
+}
+
+// read makes the first snapshot. The caller holds v.work, also of update.
+func (v *view) read(ctx context.Context) (*snapshot, archive.ModSeq, error) {
 	t, seq := newTables(), archive.ModSeq(0)
 	var b snapshotBuilder
 	if v.id != 0 {
@@ -222,21 +265,20 @@ func (v *view) read(ctx context.Context) error {
 			b.add(&r)
 		})
 		if err != nil {
-			return err
+			return nil, 0, err
 		}
 	}
-	v.snap, v.tables, v.seq = b.snapshot(t), t, seq
-	return nil
+	v.tables = t
+	return b.snapshot(t), seq, nil
 }
 
-// update brings the shared snapshot up to date.
-func (v *view) update(ctx context.Context) error {
-	c, err := v.views.reader.Changes(ctx, v.id, v.seq, v.snap.next())
+// update returns the shared snapshot as it is now.
+func (v *view) update(ctx context.Context, snap *snapshot, seq archive.ModSeq) (*snapshot, archive.ModSeq, error) {
+	c, err := v.views.reader.Changes(ctx, v.id, seq, snap.next())
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	v.snap, v.seq = v.snap.apply(&c, v.tables), c.ModSeq
-	return nil
+	return snap.apply(&c, v.tables), c.ModSeq, nil
 }
 
 // load makes p.snap the mailbox that the client knows. When nothing has happened since SELECT that is the shared snapshot; else what SELECT has counted is
@@ -254,20 +296,53 @@ func (p *position) load(ctx context.Context) error {
 		p.snap = now
 		return nil
 	}
-	c, err := p.view.views.reader.Changes(ctx, p.view.id, p.row.ModSeq, p.row.UIDNext)
+	snap, err := p.view.before(ctx, now, &p.row)
 	if err != nil {
 		return err
 	}
-	p.limit = p.row.ModSeq
-	p.snap = p.view.withPlaceholders(now, p.row.UIDNext, c.Vanished)
+	p.limit, p.snap = p.row.ModSeq, snap
 	return nil
 }
 
-// withPlaceholders returns the part of now below next, with a row that stands for nothing for each of the vanished UIDs, which are ascending.
-func (v *view) withPlaceholders(now *snapshot, next archive.UID, vanished []archive.UID) *snapshot {
+// past is a mailbox as it was, put together from how it is. Many sessions that have selected it at the same time want the same; it is kept for as long as one of them has it.
+type past struct {
+	modSeq archive.ModSeq
+	next   archive.UID
+	now    weak.Pointer[snapshot]
+	snap   weak.Pointer[snapshot]
+}
+
+// before returns the mailbox as a client was told of it with row: what is still there in now, and a placeholder for what was taken out since.
+func (v *view) before(ctx context.Context, now *snapshot, row *archive.Mailbox) (*snapshot, error) {
+	v.work.Lock()
+	defer v.work.Unlock()
+	v.mu.Lock()
+	made := v.past
+	v.mu.Unlock()
+	if made.modSeq == row.ModSeq && made.next == row.UIDNext && made.now == weak.Make(now) {
+		if snap := made.snap.Value(); snap != nil {
+			return snap, nil
+		}
+	}
+	var vanished []archive.UID
+	err := v.views.reader.Vanished(ctx, v.id, row.ModSeq, func(uids []archive.UID) error {
+		vanished = append(vanished, uids...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(vanished)
+	snap := now.withPlaceholders(row.UIDNext, vanished, v.tables)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	none := v.tables.flagsNumber("")
+	v.past = past{row.ModSeq, row.UIDNext, weak.Make(now), weak.Make(snap)}
+	return snap, nil
+}
+
+// withPlaceholders returns the part of s below next, with a row that stands for nothing for each of the vanished UIDs, which are ascending. Blocks into which none falls are shared.
+func (s *snapshot) withPlaceholders(next archive.UID, vanished []archive.UID, t *tables) *snapshot {
+	none := t.flagsNumber("")
 	var b snapshotBuilder
 	placeholders := func(below archive.UID) {
 		for len(vanished) > 0 && vanished[0] < below {
@@ -275,15 +350,27 @@ func (v *view) withPlaceholders(now *snapshot, next archive.UID, vanished []arch
 			vanished = vanished[1:]
 		}
 	}
-	for _, r := range now.rows(0, now.index(next)) {
-		placeholders(r.uid)
-		if len(vanished) > 0 && vanished[0] == r.uid {
-			vanished = vanished[1:] // taken out and entered again, which does not happen
+	for _, block := range s.blocks {
+		placeholders(min(block[0].uid, next))
+		last := block[len(block)-1].uid
+		if last < next && (len(vanished) == 0 || vanished[0] > last) {
+			b.share(block)
+			continue
 		}
-		b.add(r)
+		for i := range block {
+			r := &block[i]
+			if r.uid >= next {
+				break
+			}
+			placeholders(r.uid)
+			if len(vanished) > 0 && vanished[0] == r.uid {
+				vanished = vanished[1:] // taken out and entered again, which does not happen
+			}
+			b.add(r)
+		}
 	}
 	placeholders(next)
-	return b.snapshot(v.tables)
+	return b.snapshot(t)
 }
 
 // fewMessages is how many messages SELECT looks at to find the first unseen one, when they are not loaded yet.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"mailkeep/archive"
@@ -59,7 +60,7 @@ func randomEntry(random *rand.Rand, uid archive.UID) archive.Entry {
 	flags := []string{"", `\Seen`, `\Flagged \Seen`, "$Label1"}
 	ids := []string{"", "1", "18446744073709551615", "18446744073709551616", "007", "M123", fmt.Sprint(uid)}
 	return archive.Entry{
-		UID: uid, Ref: archive.Ref{1}, Date: testDate.AddDate(0, 0, random.IntN(1000)), Flags: flags[random.IntN(len(flags))],
+		UID: uid, Ref: archive.Ref{1}, Date: testDate.AddDate(0, 0, random.IntN(1000)), Flags: flags[random.IntN(len(flags))], ModSeq: archive.ModSeq(random.IntN(5)),
 		SourceID: ids[random.IntN(len(ids))], ThreadID: ids[random.IntN(len(ids))],
 	}
 }
@@ -94,7 +95,7 @@ func TestSnapshotFollowsChanges(t *testing.T) {
 			now, plain = now.apply(&c, tables), plain.apply(&c)
 			plain.check(t, now)
 			list.check(t, before)
-			checkDifference(t, compare(before, now), list, plain)
+			checkDifference(t, before, now, list, plain)
 			if t.Failed() {
 				t.Fatalf("seed %d, step %d", seed, step)
 			}
@@ -102,20 +103,73 @@ func TestSnapshotFollowsChanges(t *testing.T) {
 	}
 }
 
-func checkDifference(t *testing.T, d difference, old, now plainView) {
+func checkDifference(t *testing.T, before, after *snapshot, old, now plainView) {
 	t.Helper()
-	var want difference
+	var taken, reflagged, relabelled []int
 	for i, e := range old {
 		j := slices.IndexFunc(now, func(n archive.Entry) bool { return n.UID == e.UID })
 		switch {
 		case j < 0:
-			want.gone = append(want.gone, i)
+			taken = append(taken, i)
+			continue
 		case now[j].Flags != e.Flags:
-			want.reflagged = append(want.reflagged, j)
+			reflagged = append(reflagged, j)
+		}
+		if now[j].Flags != e.Flags || now[j].ModSeq != e.ModSeq {
+			relabelled = append(relabelled, j)
 		}
 	}
-	if !slices.Equal(d.gone, want.gone) || !slices.Equal(d.reflagged, want.reflagged) {
-		t.Errorf("difference is %v, want %v", d, want)
+	slices.Reverse(taken)
+	if got := slices.Collect(gone(before, after)); !slices.Equal(got, taken) {
+		t.Errorf("gone are %v, want %v", got, taken)
+	}
+	if lacks(after, before) != (len(taken) > 0) {
+		t.Errorf("%d are lacking: %v", len(taken), lacks(after, before))
+	}
+	if got := slices.Collect(altered(before, after, false)); !slices.Equal(got, reflagged) {
+		t.Errorf("other flags have %v, want %v", got, reflagged)
+	}
+	if got := slices.Collect(altered(before, after, true)); !slices.Equal(got, relabelled) {
+		t.Errorf("other flags or mod-sequences have %v, want %v", got, relabelled)
+	}
+}
+
+// A mailbox as it was is what plainly putting it together gives, and shares what it can with the mailbox as it is.
+func TestPlaceholders(t *testing.T) {
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		tables, next := newTables(), archive.UID(1)
+		was := plainView(nil)
+		var b snapshotBuilder
+		snap := b.snapshot(tables)
+		step := func(much int) archive.Changes {
+			c := randomChanges(random, was, &next, much)
+			was, snap = was.apply(&c), snap.apply(&c, tables)
+			return c
+		}
+		for range 20 {
+			step(0)
+		}
+		counted, uidNext := was, next
+		c := step([]int{0, 1, 300}[seed%3])
+		got := snap.withPlaceholders(uidNext, c.Vanished, tables)
+		if got.len() != len(counted) {
+			t.Fatalf("seed %d: %d rows, want %d", seed, got.len(), len(counted))
+		}
+		for i, r := range got.all() {
+			if r.uid != counted[i].UID || r.ref.IsZero() != slices.Contains(c.Vanished, r.uid) {
+				t.Fatalf("seed %d: row %d is UID %d, want %d", seed, i, r.uid, counted[i].UID)
+			}
+		}
+		if len(c.Vanished) > 0 || len(got.blocks) < 3 {
+			continue
+		}
+		if &got.blocks[1][0] != &snap.blocks[1][0] {
+			t.Errorf("seed %d: nothing is shared", seed)
+		}
+		if len(slices.Collect(gone(got, snap))) > 0 {
+			t.Errorf("seed %d: something is gone", seed)
+		}
 	}
 }
 
@@ -156,7 +210,7 @@ func TestViewsAreKeptForAWhile(t *testing.T) {
 	var vs views
 	var ts trees
 	ts.init(s.w.Reader)
-	vs.init(s.w.Reader, &ts)
+	vs.init(s.w.Reader, &ts, time.Second)
 	open := func(id archive.MailboxID) *view {
 		t.Helper()
 		p, err := vs.open(context.Background(), id)

@@ -1,0 +1,29 @@
+package imapd
+
+// notices are untagged responses that may be many: what has changed in a mailbox. They are sent whenever some have come together, so that they take little memory
+// however many there are. The zero value with conn set is ready.
+type notices struct {
+	conn *conn
+	b    []byte // not sent yet
+}
+
+// noticesPiece is how many bytes of notices come together.
+const noticesPiece = 8 << 10
+
+// next is called between two notices.
+func (n *notices) next() error {
+	if len(n.b) < noticesPiece {
+		return nil
+	}
+	return n.flush()
+}
+
+// flush sends what is left.
+func (n *notices) flush() error {
+	if len(n.b) == 0 {
+		return nil
+	}
+	err := n.conn.send(n.b)
+	n.b = n.b[:0]
+	return err
+}
