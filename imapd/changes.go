@@ -216,9 +216,9 @@ func (p *position) announceGone(n *notices, old *snapshot, mode syncMode) (taken
 	var uids []archive.UID
 	vanished := func() error {
 		slices.Reverse(uids)
-		n.b = appendVanished(n.b, "", uids)
+		err := n.vanished("", uids)
 		uids = uids[:0]
-		return n.next()
+		return err
 	}
 	for i := range gone(old, p.snap) {
 		taken++

@@ -188,25 +188,23 @@ func (p *position) announceVanished(ctx context.Context, n *notices, snap *snaps
 		uids = slices.DeleteFunc(uids, func(uid archive.UID) bool {
 			return uid >= next || snap.has(uid) || set != nil && !contains(set, int(uid))
 		})
-		n.b = appendVanished(n.b, " (EARLIER)", uids)
-		return n.next()
+		return n.vanished(" (EARLIER)", uids)
 	})
 }
 
 // uidsInVanished is how many UIDs one VANISHED response names at most, so that lines stay short.
 const uidsInVanished = 1000
 
-// appendVanished appends VANISHED responses.
-func appendVanished(dst []byte, earlier string, uids []archive.UID) []byte {
+// vanished writes VANISHED responses.
+func (n *notices) vanished(earlier string, uids []archive.UID) error {
 	for chunk := range slices.Chunk(uids, uidsInVanished) {
-		numbers := make([]uint32, len(chunk))
-		for i, uid := range chunk {
-			numbers[i] = uint32(uid)
+		n.b = append(append(append(n.b, "* VANISHED"...), earlier...), ' ')
+		if err := n.runs(len(chunk), func(k int) uint32 { return uint32(chunk[k]) }); err != nil {
+			return err
 		}
-		dst = append(append(append(dst, "* VANISHED"...), earlier...), ' ')
-		dst = append(appendRuns(dst, numbers), "\r\n"...)
+		n.b = append(n.b, "\r\n"...)
 	}
-	return dst
+	return nil
 }
 
 // searchModSeq compiles the search key MODSEQ (RFC 7162 section 3.1.5).

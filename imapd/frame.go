@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"mailkeep/archive"
 )
 
 const (
@@ -36,19 +38,20 @@ type command struct {
 	nonSync bool  // the client sends that literal without being asked
 	replies bool  // the client goes on with lines that are no commands: AUTHENTICATE
 
-	translate    lineTranslator // of the lines after the first; nil: as they are
-	fetch        fetchItems     // of FETCH
-	selecting    bool           // SELECT, given to the library as EXAMINE
-	saveOnly     bool           // SEARCH RETURN (SAVE), which has no untagged response
-	status       []string       // items of STATUS that the library does not know
-	statusValues []string       // with their values, for its next response
-	tail         []byte         // responses to send before the tagged one, if that is OK
-	fault        *imap.Error    // what is wrong with a search key that only this package knows
-	arrange      *arrangement   // of SORT and THREAD; nil: SEARCH
-	extended     bool           // SEARCH RETURN and SORT RETURN
-	byModSeq     bool           // SEARCH MODSEQ
-	sync         selectSync     // of SELECT
-	enabling     string         // the arguments of ENABLE
+	translate    lineTranslator  // of the lines after the first; nil: as they are
+	fetch        fetchItems      // of FETCH
+	selecting    bool            // SELECT, given to the library as EXAMINE
+	saveOnly     bool            // SEARCH RETURN (SAVE), which has no untagged response
+	status       []string        // items of STATUS that the library does not know
+	statusValues []string        // with their values, for its next response
+	tail         []byte          // responses to send before the tagged one, if that is OK
+	fault        *imap.Error     // what is wrong with a search key that only this package knows
+	arrange      *arrangement    // of SORT and THREAD; nil: SEARCH
+	extended     bool            // SEARCH RETURN and SORT RETURN
+	byModSeq     bool            // SEARCH MODSEQ
+	sync         selectSync      // of SELECT
+	enabling     string          // the arguments of ENABLE
+	labels       *archive.Labels // of the selected mailbox, for the search keys of SEARCH
 }
 
 // lineTranslator rewrites one line of a command.

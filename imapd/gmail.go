@@ -280,11 +280,7 @@ func searchLabels(s *session, _, value string) (rowTest, *imap.Error) {
 			want[n.box] = true
 		}
 	}
-	snap, err := s.selected(s.ctx())
-	if err != nil {
-		return nil, unreadable(s, err)
-	}
-	labels, err := s.labels(s.ctx(), snap, []span{{0, snap.len()}})
+	labels, err := s.searchedLabels()
 	if err != nil {
 		return nil, unreadable(s, err)
 	}
@@ -296,6 +292,19 @@ func searchLabels(s *session, _, value string) (rowTest, *imap.Error) {
 		}
 		return false
 	}, nil
+}
+
+// searchedLabels returns the labels in the selected mailbox. A command may ask for many, and several processors may work on it: the archive is asked once.
+func (s *session) searchedLabels() (*archive.Labels, error) {
+	cmd := &s.conn.cmd
+	if cmd.labels != nil {
+		return cmd.labels, nil
+	}
+	snap, err := s.selected(s.ctx())
+	if err == nil {
+		cmd.labels, err = s.labels(s.ctx(), snap, []span{{0, snap.len()}})
+	}
+	return cmd.labels, err
 }
 
 // hasLabel reports whether value is a name of n as a label: decoded, or as it stands in a label list.

@@ -227,7 +227,7 @@ func (c *client) ok(command string) string {
 	c.t.Helper()
 	untagged, tagged := c.do(command)
 	if !strings.HasPrefix(tagged, "OK") {
-		c.t.Fatalf("%s: %s%s", command, untagged, tagged)
+		c.t.Fatalf("%.1000s: %s%s", command, untagged, tagged)
 	}
 	return untagged
 }

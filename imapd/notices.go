@@ -27,3 +27,25 @@ func (n *notices) flush() error {
 	n.b = n.b[:0]
 	return err
 }
+
+// runs writes count numbers as a set that keeps their order: only what ascends one by one becomes a range.
+func (n *notices) runs(count int, number func(k int) uint32) error {
+	for k := 0; k < count; {
+		if k > 0 {
+			n.b = append(n.b, ',')
+		}
+		first := number(k)
+		last := first
+		for k++; k < count && number(k) == last+1; k++ {
+			last++
+		}
+		n.b = appendNumber(n.b, first)
+		if last > first {
+			n.b = appendNumber(append(n.b, ':'), last)
+		}
+		if err := n.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

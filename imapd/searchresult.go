@@ -10,70 +10,82 @@ import (
 
 // searchWithModSeq answers a SEARCH whose keys have MODSEQ among them, which the library has no response for. The library, which shall say nothing more, gets an empty result.
 func (s *session) searchWithModSeq(kind imapserver.NumKind, snap *snapshot, found []int, o *imap.SearchOptions) (*imap.SearchData, error) {
-	return searchData(kind, snap, nil, o), s.conn.send(s.appendResult("SEARCH", kind, snap, found, o))
+	return searchData(kind, snap, nil, o), s.sendResult("SEARCH", kind, snap, found, o)
 }
 
-// appendResult makes the response for the messages at some indexes, in this order: of SEARCH and SORT (RFC 5256 section 4), or an ESEARCH when RETURN asks for that (RFC 4731, RFC 5267
+// sendResult sends the response for the messages at some indexes, in this order: of SEARCH and SORT (RFC 5256 section 4), or an ESEARCH when RETURN asks for that (RFC 4731, RFC 5267
 // section 3), with the highest mod-sequence when the search was for one (RFC 7162 section 3.1.5 and 3.1.10).
-func (s *session) appendResult(word string, kind imapserver.NumKind, snap *snapshot, found []int, o *imap.SearchOptions) []byte {
-	cmd := &s.conn.cmd
-	numbers := make([]uint32, len(found))
-	for k, i := range found {
-		numbers[k] = uint32(i + 1)
+func (s *session) sendResult(word string, kind imapserver.NumKind, snap *snapshot, found []int, o *imap.SearchOptions) error {
+	cmd, n := &s.conn.cmd, notices{conn: s.conn}
+	number := func(i int) uint32 {
 		if kind == imapserver.NumKindUID {
-			numbers[k] = uint32(snap.at(i).uid)
+			return uint32(snap.at(i).uid)
 		}
+		return uint32(i + 1)
 	}
 	if cmd.extended || word == "SEARCH" && s.lib.EnabledCaps().Has(imap.CapIMAP4rev2) {
 		if cmd.saveOnly { // RFC 5182 section 2.1
 			return nil
 		}
-		return append(s.appendExtended(nil, kind, snap, found, numbers, o), "\r\n"...)
+		return s.sendExtended(&n, kind, snap, found, number, o)
 	}
-	out := append([]byte("* "), word...)
-	for _, n := range numbers {
-		out = appendNumber(append(out, ' '), n)
+	n.b = append(append(n.b, "* "...), word...)
+	for _, i := range found {
+		n.b = appendNumber(append(n.b, ' '), number(i))
+		if err := n.next(); err != nil {
+			return err
+		}
 	}
 	if cmd.byModSeq && len(found) > 0 {
-		out = appendNumber64(append(out, " (MODSEQ "...), s.highestOf(snap, found))
-		out = append(out, ')')
+		n.b = appendNumber64(append(n.b, " (MODSEQ "...), s.highestOf(snap, found))
+		n.b = append(n.b, ')')
 	}
-	return append(out, "\r\n"...)
+	n.b = append(n.b, "\r\n"...)
+	return n.flush()
 }
 
-// appendExtended appends an ESEARCH response without its line end. The least and the greatest of what was sorted are its ends.
-func (s *session) appendExtended(dst []byte, kind imapserver.NumKind, snap *snapshot, found []int, numbers []uint32, o *imap.SearchOptions) []byte {
-	dst = append(message.AppendString(append(dst, "* ESEARCH (TAG "...), s.conn.cmd.tag), ')')
+// sendExtended sends an ESEARCH response. The least and the greatest of what was sorted are its ends.
+func (s *session) sendExtended(n *notices, kind imapserver.NumKind, snap *snapshot, found []int, number func(int) uint32, o *imap.SearchOptions) error {
+	n.b = append(message.AppendString(append(n.b, "* ESEARCH (TAG "...), s.conn.cmd.tag), ')')
 	if kind == imapserver.NumKindUID {
-		dst = append(dst, " UID"...)
+		n.b = append(n.b, " UID"...)
 	}
-	n := len(numbers)
-	if n > 0 && o.ReturnMin {
-		dst = appendNumber(append(dst, " MIN "...), numbers[0])
+	count := len(found)
+	if count > 0 && o.ReturnMin {
+		n.b = appendNumber(append(n.b, " MIN "...), number(found[0]))
 	}
-	if n > 0 && o.ReturnMax {
-		dst = appendNumber(append(dst, " MAX "...), numbers[n-1])
+	if count > 0 && o.ReturnMax {
+		n.b = appendNumber(append(n.b, " MAX "...), number(found[count-1]))
 	}
-	if n > 0 && o.ReturnAll {
-		dst = appendRuns(append(dst, " ALL "...), numbers)
+	if count > 0 && o.ReturnAll {
+		n.b = append(n.b, " ALL "...)
+		if err := n.runs(count, func(k int) uint32 { return number(found[k]) }); err != nil {
+			return err
+		}
 	}
 	if o.ReturnCount {
-		dst = appendNumber(append(dst, " COUNT "...), uint32(n))
+		n.b = appendNumber(append(n.b, " COUNT "...), uint32(count))
 	}
-	if !s.conn.cmd.byModSeq || n == 0 {
-		return dst
+	if s.conn.cmd.byModSeq && count > 0 {
+		n.b = appendNumber64(append(n.b, " MODSEQ "...), s.highestOf(snap, told(found, o)))
 	}
-	if !o.ReturnAll && !o.ReturnCount { // it is that of the messages that are told
-		ends := found[:0:0]
-		if o.ReturnMin {
-			ends = append(ends, found[0])
-		}
-		if o.ReturnMax {
-			ends = append(ends, found[n-1])
-		}
-		found = ends
+	n.b = append(n.b, "\r\n"...)
+	return n.flush()
+}
+
+// told is which of the messages found an ESEARCH response tells.
+func told(found []int, o *imap.SearchOptions) []int {
+	if o.ReturnAll || o.ReturnCount {
+		return found
 	}
-	return appendNumber64(append(dst, " MODSEQ "...), s.highestOf(snap, found))
+	var ends []int
+	if o.ReturnMin {
+		ends = append(ends, found[0])
+	}
+	if o.ReturnMax {
+		ends = append(ends, found[len(found)-1])
+	}
+	return ends
 }
 
 // highestOf is the highest mod-sequence of the messages at some indexes.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"golang.org/x/sync/semaphore"
 
 	"mailkeep/archive"
 )
@@ -77,7 +78,8 @@ type Server struct {
 	trees      trees
 	bodies     bodies
 	quiet      quiet
-	helped     chan struct{} // holds one for each FETCH that several goroutines work on
+	helped     chan struct{}       // holds one for each FETCH that several goroutines work on
+	arranging  *semaphore.Weighted // bytes that SORT and THREAD take
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -92,6 +94,7 @@ func New(r *archive.Reader, o Options) *Server {
 	}
 	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
 	s.helped = make(chan struct{}, aheadAtATime)
+	s.arranging = semaphore.NewWeighted(arrangingBytes)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
 	s.views.init(r, &s.trees, o.PollInterval)

@@ -14,6 +14,43 @@ import (
 // maxSortKeys bounds the criteria of one SORT.
 const maxSortKeys = 32
 
+const (
+	arrangingBytes = 256 << 20 // for SORT and THREAD of all sessions together; one that needs more than that runs alone
+	arrangingCost  = 400       // bytes that one message takes while it is sorted or threaded, with its digest
+	arrangingFew   = 256       // messages in a command that does not wait for others
+)
+
+// turn is what a command has taken of Server.arranging.
+type turn struct {
+	srv  *Server
+	held int64
+}
+
+// waitForTurn waits until there is room to arrange n messages: without it many clients at once could have the server hold any number of them. release must be called.
+func (s *session) waitForTurn(ctx context.Context, n int) (*turn, error) {
+	t := &turn{srv: s.srv}
+	if n <= arrangingFew {
+		return t, nil
+	}
+	cost := min(max(int64(n)*arrangingCost, arrangingBytes/aheadAtATime), arrangingBytes)
+	if err := s.srv.arranging.Acquire(ctx, cost); err != nil {
+		return t, err
+	}
+	t.held = cost
+	return t, nil
+}
+
+// keep gives back all but so many bytes.
+func (t *turn) keep(bytes int64) {
+	if more := t.held - bytes; more > 0 {
+		t.srv.arranging.Release(more)
+		t.held -= more
+	}
+}
+
+// release gives back what is left.
+func (t *turn) release() { t.keep(0) }
+
 // arranged is a message with what it is sorted and threaded by.
 type arranged struct {
 	index int // in the snapshot
@@ -96,21 +133,3 @@ func (s *session) arrange(ctx context.Context, snap *snapshot, found []int) ([]*
 }
 
 func appendNumber(dst []byte, n uint32) []byte { return strconv.AppendUint(dst, uint64(n), 10) }
-
-// appendRuns appends numbers as a set that keeps their order: only what ascends one by one becomes a range.
-func appendRuns(dst []byte, numbers []uint32) []byte {
-	for i := 0; i < len(numbers); {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		first, last := numbers[i], numbers[i]
-		for i++; i < len(numbers) && numbers[i] == last+1; i++ {
-			last++
-		}
-		dst = appendNumber(dst, first)
-		if last > first {
-			dst = appendNumber(append(dst, ':'), last)
-		}
-	}
-	return dst
-}

@@ -98,6 +98,11 @@ func cutAlgorithm(args string) (name, rest string, ok bool) {
 
 // searchArranged sends the response of SORT or THREAD. found are the indexes of the messages, ascending. The library, which shall say nothing more, gets an empty result.
 func (s *session) searchArranged(ctx context.Context, kind imapserver.NumKind, snap *snapshot, found []int, o *imap.SearchOptions) (*imap.SearchData, error) {
+	t, err := s.waitForTurn(ctx, len(found))
+	if err != nil {
+		return nil, s.translate(err)
+	}
+	defer t.release()
 	list, err := s.arrange(ctx, snap, found)
 	if err != nil {
 		return nil, s.translate(err)
@@ -106,14 +111,16 @@ func (s *session) searchArranged(ctx context.Context, kind imapserver.NumKind, s
 	a := s.conn.cmd.arrange
 	if a.thread != "" {
 		out := appendThreads([]byte("* THREAD"), threadAlgorithms[a.thread](list), numbering(kind))
+		t.keep(int64(cap(out))) // others need not wait for this client to read
 		return empty, s.conn.send(append(out, "\r\n"...))
 	}
 	sortMessages(list, a.sort)
-	sorted := make([]int, len(list))
+	sorted := found // nobody needs the old order any more
 	for i := range list {
 		sorted[i] = list[i].index
 	}
-	return empty, s.conn.send(s.appendResult("SORT", kind, snap, sorted, o))
+	t.keep(int64(len(sorted)) * 8)
+	return empty, s.sendResult("SORT", kind, snap, sorted, o)
 }
 
 // numbering is how messages are numbered in a response.

@@ -20,6 +20,7 @@ var seedMessages = []string{
 	"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQ29udGVudC1UeXBlOiBtZXNzYWdlL3JmYzgyMgoKQTogYgoK",
 	"Content-Type: text/plain; charset=iso-2022-jp\nContent-Transfer-Encoding: quoted-printable\n\n=1B$BFn=1B(B=\n=zz\x00",
 	"Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Disposition: attachment; filename*=utf-8''%C3%A4\nContent-Language: a, b\n--b",
+	"Content-Type: message/rfc822\n\nno field \xe8",
 }
 
 // seed adds the seeds of this package, and messages of the corpus where it is at hand.

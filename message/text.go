@@ -63,7 +63,7 @@ func (p *Part) SearchHeaders(b []byte) iter.Seq[string] {
 func (h Header) searchText() string {
 	var s strings.Builder
 	for f := range h.Fields() {
-		s.Write(f.Name)
+		s.WriteString(toUTF8("", f.Name))
 		if f.Value != nil {
 			s.WriteString(": ")
 			s.WriteString(f.Text())
