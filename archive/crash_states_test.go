@@ -27,7 +27,9 @@ const (
 
 // crashWorkloads are what a crash may interrupt. Each calls mark with the Reader's archive after each step that has to last.
 var crashWorkloads = map[string]func(t *testing.T, dir string, mark func(*archive.Reader)){
-	"backup": backupWorkload,
+	"backup":     backupWorkload,
+	"compaction": compactionWorkload,
+	"rebuild":    rebuildWorkload,
 }
 
 // After a crash at any moment the archive opens, its invariants hold, and it is as it was after the last step that had been reported as done, or after the next one,
@@ -211,8 +213,9 @@ func everything(t *testing.T, r *archive.Reader) string {
 	return b.String()
 }
 
-// backupWorkload is a first backup, what comes later, and a second run, with few messages a batch and with many, which take different ways to the disk.
-func backupWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
+// crashSource is an account in a new archive, and a function that records a batch and marks it.
+func crashSource(t *testing.T, dir string, mark func(*archive.Reader)) (*source, func(archive.Batch)) {
+	t.Helper()
 	w, err := archive.OpenWriter(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -221,32 +224,86 @@ func backupWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mark(w.Reader)
 	s := &source{t, w, account}
-	record := func(b archive.Batch) {
+	return s, func(b archive.Batch) {
 		s.record(b)
 		mark(s.w.Reader)
 	}
-	mark(w.Reader)
-	folder := func(name string, validity uint32) archive.FolderID {
-		record(archive.Batch{Folders: []archive.FolderSpec{{Name: name, Delimiter: "/", Mailbox: name}}})
-		id := s.folderRow(name).ID
-		record(archive.Batch{Renumber: []archive.Renumbering{{Folder: id, UIDValidity: validity}}})
-		return id
+}
+
+// again ends the Writer, does something to the archive, and opens it again.
+func (s *source) again(do func(dir string) error) {
+	s.t.Helper()
+	dir := s.w.Dir()
+	err := s.w.Close()
+	if err == nil {
+		err = do(dir)
 	}
-	inbox, sent := folder("INBOX", 7), folder("Sent", 8)
+	if err == nil {
+		s.w, err = archive.OpenWriter(dir)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// marked makes a folder, marking each step.
+func (s *source) marked(record func(archive.Batch), name string, validity uint32) archive.FolderID {
+	record(archive.Batch{Folders: []archive.FolderSpec{{Name: name, Delimiter: "/", Mailbox: name}}})
+	id := s.folderRow(name).ID
+	record(archive.Batch{Renumber: []archive.Renumbering{{Folder: id, UIDValidity: validity}}})
+	return id
+}
+
+// backupWorkload is a first backup, what comes later, and a second run, with few messages a batch and with many, which take different ways to the disk.
+func backupWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
+	s, record := crashSource(t, dir, mark)
+	inbox, sent := s.marked(record, "INBOX", 7), s.marked(record, "Sent", 8)
 	record(archive.Batch{Copies: s.letters(inbox, 1, 3)})
 	record(archive.Batch{Copies: s.letters(inbox, 4, 20), States: []archive.FolderResult{{Folder: inbox, State: archive.FolderState{UIDValidity: 7, UIDNext: 21, Messages: 20}}}})
 	record(archive.Batch{Copies: append(s.letters(sent, 15, 25), s.letters(sent, 26, 30)...), Holes: []archive.HoleReport{{Location: archive.Location{Folder: sent, UID: 31}, Reason: "refused"}}})
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if s.w, err = archive.OpenWriter(dir); err != nil {
-		t.Fatal(err)
-	}
+	s.again(func(string) error { return nil })
 	record(archive.Batch{Copies: []archive.Copy{{Folder: inbox, UID: 2, Flags: []string{`\Seen`}}, {Folder: inbox, UID: 3, Flags: []string{`\Flagged`, `\Seen`}}}})
 	record(archive.Batch{Gone: []archive.Location{{Folder: inbox, UID: 1}, {Folder: inbox, UID: 5}}, Copies: s.letters(inbox, 21, 22)})
 	record(archive.Batch{Renumber: []archive.Renumbering{{Folder: sent, UIDValidity: 9}}, Copies: s.letters(sent, 15, 20)})
 	record(archive.Batch{States: []archive.FolderResult{{Folder: sent, State: archive.FolderState{UIDValidity: 9, UIDNext: 32, Messages: 6}}}})
+	if err := s.w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compactionWorkload makes snapshots of the journal between batches, and goes on behind them.
+func compactionWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
+	s, record := crashSource(t, dir, mark)
+	inbox := s.marked(record, "INBOX", 7)
+	for n := range uint32(2) {
+		record(archive.Batch{Copies: s.letters(inbox, n*10+1, n*10+4)})
+		if _, err := s.w.Compact(ctx); err != nil {
+			t.Fatal(err)
+		}
+		mark(s.w.Reader)
+		record(archive.Batch{Gone: []archive.Location{{Folder: inbox, UID: n*10 + 2}}, Copies: s.letters(inbox, n*10+5, n*10+6)})
+		s.again(func(string) error { return nil })
+	}
+	record(archive.Batch{Copies: s.letters(inbox, 30, 31)})
+	if err := s.w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rebuildWorkload makes the database anew from the journal, and goes on with it.
+func rebuildWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
+	s, record := crashSource(t, dir, mark)
+	inbox := s.marked(record, "INBOX", 7)
+	record(archive.Batch{Copies: s.letters(inbox, 1, 4)})
+	record(archive.Batch{Gone: []archive.Location{{Folder: inbox, UID: 2}}})
+	s.again(func(dir string) error {
+		_, err := archive.Rebuild(ctx, dir, archive.RebuildOptions{})
+		return err
+	})
+	mark(s.w.Reader)
+	record(archive.Batch{Copies: s.letters(inbox, 5, 6)})
 	if err := s.w.Close(); err != nil {
 		t.Fatal(err)
 	}
