@@ -47,7 +47,7 @@ func TestFetchItems(t *testing.T) {
 		{"RFC822", "RFC822 " + lit(simple)},
 		{"RFC822.HEADER", "RFC822.HEADER " + lit(header)},
 		{"RFC822.TEXT", "RFC822.TEXT " + lit(body)},
-		{"RFC822.PEEK", "RFC822.PEEK " + lit(simple)},
+		{"RFC822.PEEK", "RFC822 " + lit(simple)},
 		{"(BODY[TEXT] RFC822.TEXT BODY[HEADER] RFC822.HEADER)", "BODY[TEXT] " + lit(body) + " RFC822.TEXT " + lit(body) + " BODY[HEADER] " + lit(header) + " RFC822.HEADER " + lit(header)},
 		{"(BODY[HEADER.FIELDS (RFC822 \"a]b\")] RFC822.TEXT)", "BODY[HEADER.FIELDS (RFC822 \"a]b\")] " + lit("\r\n") + " RFC822.TEXT " + lit(body)},
 		{"BODY[1]", "BODY[1] " + lit(body)},

@@ -26,7 +26,7 @@ type sectionPlan struct {
 
 // planSection prepares a BODY[...] item, or an RFC822 one when obsolete names it.
 func planSection(b *imap.FetchItemBodySection, obsolete string) sectionPlan {
-	p := sectionPlan{name: []byte(obsolete)}
+	p := sectionPlan{name: []byte(strings.TrimSuffix(obsolete, ".PEEK"))} // the answer to RFC822.PEEK, which Outlook asks for, is RFC822 (RFC 1730 section 9)
 	if obsolete == "" {
 		p.name = appendSectionName(nil, b)
 	}
