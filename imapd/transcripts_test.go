@@ -28,11 +28,11 @@ func transcriptArchive(t testing.TB) *mailSource {
 // comment is a line that names the program.
 var comment = regexp.MustCompile(`(?m)^#.*\n`)
 
-// The connections of real mail programs, as they were recorded: each sends the same again, and gets the same answers. What changes from run to run, and the list of
+// The connections of real mail programs, as they were recorded or, where the first line names a source, as their source or others tell: each sends the same again, and gets the same answers. What changes from run to run, and the list of
 // capabilities, is a ~ in them.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/clients/*.txt")
-	if err != nil || len(files) < 10 {
+	if err != nil || len(files) < 17 {
 		t.Fatalf("%d transcripts, %v", len(files), err)
 	}
 	s := transcriptArchive(t)
