@@ -133,7 +133,7 @@ func (a *applier) apply(f *fact) error {
 	case f.At != nil:
 		return a.at(f.At.Item, f.At.At)
 	case f.Left != nil:
-		return a.do("DELETE FROM location WHERE folder_id = ? AND validity = ? AND uid = ?", f.Left.At.folder(), f.Left.At.validity(), f.Left.At.uid())
+		return a.left(f.Left.At)
 	case f.Gone != nil:
 		return a.gone(f.Gone)
 	case f.Forget != nil:
@@ -144,6 +144,9 @@ func (a *applier) apply(f *fact) error {
 			ON CONFLICT DO UPDATE SET reason = ?4, tries = tries + 1, last = ?5`, h.At.folder(), h.At.validity(), h.At.uid(), h.Reason, h.Time)
 	case f.Filled != nil:
 		return a.do("DELETE FROM hole WHERE folder_id = ? AND validity = ? AND uid = ?", f.Filled.At.folder(), f.Filled.At.validity(), f.Filled.At.uid())
+	}
+	if known, err := a.pruned(f); known {
+		return err
 	}
 	return fmt.Errorf("apply batch %d: the journal has a fact that this mailkeep does not know; update mailkeep: %w", a.seq, ErrNewer)
 }
@@ -165,7 +168,8 @@ func (a *applier) item(i *itemFact) error {
 	err := a.row("SELECT id FROM message WHERE ref = ?", i.Ref).Scan(&message)
 	if err == sql.ErrNoRows {
 		var result sql.Result
-		if result, err = a.exec("INSERT INTO message (ref, size) VALUES (?, ?)", i.Ref, i.Size); err == nil {
+		if result, err = a.exec(`INSERT INTO message (id, ref, size)
+			SELECT max(message, coalesce((SELECT max(id) FROM message), 0)) + 1, ?, ? FROM dropped`, i.Ref, i.Size); err == nil {
 			message, err = result.LastInsertId()
 		}
 	}
@@ -184,7 +188,21 @@ func (a *applier) item(i *itemFact) error {
 	if err := a.place(i.ID, i.In, i.Size, unseen(i.Flags)); err != nil {
 		return err
 	}
+	if i.At == (place{}) {
+		return nil
+	}
 	return a.at(i.ID, i.At)
+}
+
+// left empties a place of the source, whether it showed an item or a pruned one.
+func (a *applier) left(at place) error {
+	for _, table := range []string{"location", "buried"} {
+		err := a.do("DELETE FROM "+table+" WHERE folder_id = ? AND validity = ? AND uid = ?", at.folder(), at.validity(), at.uid())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *applier) at(item ItemID, at place) error {

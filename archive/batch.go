@@ -93,6 +93,7 @@ type Recorded struct {
 	Flags    int    // items whose flags changed
 	Gone     int    // items marked gone
 	Returned int    // items that were gone and are back
+	Buried   int    // copies that were pruned before, and were not taken in again
 }
 
 // Known is a copy that the archive has recorded, as Reader.Copies lists it.

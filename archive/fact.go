@@ -27,6 +27,14 @@ type fact struct {
 	Table    *tableFact    `json:"table,omitempty"`
 	Row      rowFact       `json:"row,omitempty"`
 	Whole    *wholeFact    `json:"whole,omitempty"`
+
+	// since schema 2
+	Prune     *pruneFact     `json:"prune,omitempty"`
+	Drop      *dropFact      `json:"drop,omitempty"`
+	Tombstone *tombstoneFact `json:"tombstone,omitempty"`
+	Bury      *buryFact      `json:"bury,omitempty"`
+	Raise     *raiseFact     `json:"raise,omitempty"`
+	Undone    *undoneFact    `json:"undone,omitempty"`
 }
 
 // accountFact creates an account.
@@ -82,7 +90,7 @@ type itemFact struct {
 	Date        time.Time    `json:"date"`
 	Flags       string       `json:"flags,omitempty"`
 	In          []placed     `json:"in,omitempty"`
-	At          place        `json:"at"`
+	At          place        `json:"at"` // all zero: at none, in a batch that brings back what was pruned
 }
 
 // placed is a mailbox and the UID given in it.
@@ -143,6 +151,50 @@ type holeFact struct {
 	At     place  `json:"at"`
 	Reason string `json:"reason"`
 	Time   int64  `json:"time"`
+}
+
+// pruneFact begins a prune, or adds to its sums.
+type pruneFact struct {
+	ID       PruneID `json:"id"`
+	Time     int64   `json:"time"`
+	Policy   string  `json:"policy"`
+	Items    int64   `json:"items,omitempty"`
+	Messages int64   `json:"messages,omitempty"`
+	Bytes    int64   `json:"bytes,omitempty"`
+}
+
+// dropFact removes a message that no item has any more.
+type dropFact struct {
+	Ref Ref `json:"sha256"`
+}
+
+// tombstoneFact says that a pruned item shall not come back.
+type tombstoneFact struct {
+	Item        ItemID       `json:"item"`
+	Prune       PruneID      `json:"prune"`
+	Account     AccountID    `json:"account"`
+	Folder      FolderID     `json:"folder,omitempty"`
+	SourceID    string       `json:"source,omitempty"`
+	Ref         Ref          `json:"sha256"`
+	Fingerprint *Fingerprint `json:"fp,omitempty"`
+}
+
+// buryFact says that a place at the source shows a pruned item.
+type buryFact struct {
+	At   place  `json:"at"`
+	Item ItemID `json:"item"`
+}
+
+// raiseFact removes the tombstone of an item, with the places that are buried under it.
+type raiseFact struct {
+	Item ItemID `json:"item"`
+}
+
+// undoneFact says how much more of a prune was taken back, and when all of it was.
+type undoneFact struct {
+	Prune PruneID `json:"prune"`
+	Lines int64   `json:"lines,omitempty"`
+	Time  int64   `json:"time,omitempty"`
 }
 
 // commitFact ends the group of lines that one batch wrote.

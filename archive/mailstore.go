@@ -28,6 +28,7 @@ type mailStore struct {
 	dir     string
 	barrier *barrier
 
+	moving sync.RWMutex // held for writing while files leave their places, for reading while put relies on one that it found in place
 	mu     sync.Mutex
 	staged map[Ref]staged // complete in tmp/, not durable yet
 
@@ -95,6 +96,8 @@ func (s *mailStore) put(r io.Reader) (Ref, int64, error) {
 
 // stage keeps the first of several equal messages. A file that is in place already is adopted when its bytes are right (A2), and replaced when they are not.
 func (s *mailStore) stage(ref Ref, st staged) error {
+	s.moving.RLock()
+	defer s.moving.RUnlock()
 	inPlace, err := s.intact(ref, st.size)
 	if err != nil {
 		os.Remove(st.path)

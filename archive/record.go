@@ -18,6 +18,8 @@ type recorder struct {
 	facts []fact
 	done  Recorded
 
+	tombstones *bool // whether there are any; nil: not looked yet
+
 	account Account
 	next    map[MailboxID]UID       // UIDs that this batch gives out
 	boxes   map[string]*mailboxFact // the account's mailboxes by name, as far as the batch named them
@@ -86,6 +88,9 @@ func (r *recorder) copy(c Copy) error {
 		return err
 	}
 	if known == nil {
+		if buried, err := r.buryAgain(&c, at); buried || err != nil {
+			return err
+		}
 		return r.create(&c, folder, at)
 	}
 	return r.update(&c, known, at)

@@ -136,6 +136,9 @@ func (r *recorder) vanish(b *Batch) error {
 		}
 		err := r.row("SELECT item_id FROM location WHERE folder_id = ? AND validity = ? AND uid = ?", at.folder(), at.validity(), at.uid()).Scan(&item)
 		if noRows(err) {
+			if err := r.unbury(at); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
@@ -164,7 +167,7 @@ func (r *recorder) lostPlaces(b *Batch) ([]place, error) {
 		lost = append(lost, place{uint32(folder.ID), folder.Current, g.UID})
 	}
 	for _, id := range b.Dropped {
-		places, err := r.placesWhere("location WHERE folder_id = ?", id)
+		places, err := r.placesIn("folder_id = ?", id)
 		if err != nil {
 			return nil, err
 		}
@@ -175,8 +178,8 @@ func (r *recorder) lostPlaces(b *Batch) ([]place, error) {
 			continue
 		}
 		// Two ranges of the key: "<>" would read the whole folder.
-		for _, condition := range []string{"location WHERE folder_id = ? AND validity < ?", "location WHERE folder_id = ? AND validity > ?"} {
-			places, err := r.placesWhere(condition, s.Folder, s.State.UIDValidity)
+		for _, condition := range []string{"folder_id = ? AND validity < ?", "folder_id = ? AND validity > ?"} {
+			places, err := r.placesIn(condition, s.Folder, s.State.UIDValidity)
 			if err != nil {
 				return nil, err
 			}

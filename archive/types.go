@@ -20,6 +20,9 @@ type ItemID int64
 // MessageID names a distinct message within one gmail.db: the number of its row, from 1. Beside it stands the Ref, which is the message's identity everywhere.
 type MessageID int64
 
+// PruneID names a run of prune: 1 is the first.
+type PruneID int64
+
 // UID is a message's unique identifier in a mailbox of the archive (RFC 9051 section 2.3.1.1), assigned by the archive (A5).
 type UID uint32
 

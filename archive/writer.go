@@ -79,6 +79,9 @@ func (w *Writer) open(dir string, fresh bool) error {
 	if err := checkWritable(filepath.Join(dir, databaseFile)); err != nil {
 		return fmt.Errorf("open archive %q for writing: %w", dir, err)
 	}
+	if err := upgrade(filepath.Join(dir, databaseFile)); err != nil {
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
 	rw, err := connect(filepath.Join(dir, databaseFile), "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(0)", "journal_size_limit(67108864)")
 	if err != nil {
 		return fmt.Errorf("open archive %q: %w", dir, err)

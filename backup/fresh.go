@@ -330,6 +330,19 @@ func (r *run) lookUp(ctx context.Context, a *asked) (map[string]archive.Ref, err
 	if err != nil {
 		return nil, archiveFailure(err)
 	}
+	// What was pruned needs no download: the archive knows its tombstone.
+	prunedByID, prunedByPrint, err := r.w.Tombstoned(ctx, r.account.ID, ids, prints)
+	if err != nil {
+		return nil, archiveFailure(err)
+	}
+	for id, ref := range prunedByID {
+		if _, here := refs[prefix+id]; !here {
+			refs[prefix+id] = ref
+		}
+	}
+	for print, ref := range prunedByPrint {
+		refs[printKey(print)] = ref // unless a live message has it, below
+	}
 	for print, ref := range byPrint {
 		refs[printKey(print)] = ref
 	}

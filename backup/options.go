@@ -171,6 +171,7 @@ type Summary struct {
 	Gone        int   // messages that vanished at the source
 	Returned    int   // messages that were gone and are back
 	Holes       int   // messages that could not be fetched in this run
+	Buried      int   // messages that were pruned before, and so not taken in again
 
 	// Unfinished says that the state of a mailbox could not be closed: too much vanished, or it could not be read.
 	Unfinished bool

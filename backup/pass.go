@@ -204,13 +204,21 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 	if err := r.load(ctx, f); err != nil {
 		return err
 	}
+	buried, err := r.w.Buried(ctx, f.ID)
+	if err != nil {
+		return archiveFailure(err)
+	}
+	var pruned uidSet
+	for _, uid := range buried {
+		pruned.add(uid)
+	}
 	stay := listed.and(f.known)
-	f.fresh = listed.minus(f.known)
+	f.fresh = listed.minus(f.known).minus(pruned)
 	if doubtful {
 		r.warn(WarnRenumbered, f, 0, fmt.Sprintf("the server seems to count the messages of %q anew; they are compared with what is here already", f.plan.name))
 		stay, f.fresh, f.refs = nil, listed, nil
 	}
-	f.gone = union(f.known, r.holes[f.ID]).minus(listed)
+	f.gone = union(union(f.known, pruned), r.holes[f.ID]).minus(listed)
 	if f.fresh, err = r.selected(ctx, f, f.fresh); err != nil {
 		return err
 	}

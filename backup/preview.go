@@ -101,6 +101,13 @@ func (d *dryRun) mailbox(ctx context.Context, f *planned) (one Preview, err erro
 		if err != nil {
 			return one, archiveFailure(err)
 		}
+		buried, err := d.archive.Buried(ctx, f.known.ID)
+		if err != nil {
+			return one, archiveFailure(err)
+		}
+		for _, uid := range buried {
+			have.add(uid)
+		}
 	}
 	err = d.pool.do(ctx, f.name, "read a mailbox", func(s *Session) error {
 		one = Preview{Mailbox: f.name}

@@ -125,6 +125,7 @@ func (r *report) recorded(d archive.Recorded) {
 		s.Flags += d.Flags
 		s.Gone += d.Gone
 		s.Returned += d.Returned
+		s.Buried += d.Buried
 	})
 }
 

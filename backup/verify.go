@@ -256,8 +256,12 @@ func (v *verifier) sumUp(ctx context.Context) error {
 // folder compares one mailbox of the server.
 func (v *verifier) folder(ctx context.Context, p *planned) error {
 	f := &verified{folder: folder{plan: p, ID: p.known.ID}}
+	buried, err := v.archive.Buried(ctx, f.ID)
+	if err != nil {
+		return archiveFailure(err)
+	}
 	var listed uidSet
-	err := v.pool.do(ctx, p.name, "list the messages of a mailbox", func(s *Session) error {
+	err = v.pool.do(ctx, p.name, "list the messages of a mailbox", func(s *Session) error {
 		data, err := s.examine(p.name, true)
 		if err != nil {
 			return err
@@ -281,6 +285,11 @@ func (v *verifier) folder(ctx context.Context, p *planned) error {
 	if err != nil {
 		return err
 	}
+	if f.state.UIDValidity == p.known.Current {
+		for _, uid := range buried {
+			f.pruned.add(uid)
+		}
+	}
 	if falls(listed, f.state) {
 		v.unread(p.name, fmt.Sprintf("the server counts %d messages and lists %d", f.state.Messages, listed.count()))
 	}
@@ -298,6 +307,7 @@ type verified struct {
 	selecting bool   // the configuration leaves messages out by age or size:
 	wanted    uidSet // all but these
 	used      map[archive.ItemID]bool
+	pruned    uidSet // not kept on purpose
 }
 
 // portions walks through both sides in step: each portion is a range of UIDs, what lies between the server's included, so that nothing of the archive is passed over.

@@ -295,7 +295,7 @@ func (v *verifier) compareLabels(f *verified, p pair, labels []string) {
 
 // missing counts a message that the archive does not have, with the reason.
 func (v *verifier) missing(f *verified, m *meta, labels []string) {
-	if f.selecting && !f.wanted.has(m.uid) {
+	if f.pruned.has(m.uid) || f.selecting && !f.wanted.has(m.uid) {
 		v.result.LeftOut++
 		return
 	}

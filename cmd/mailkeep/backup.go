@@ -264,6 +264,9 @@ func (r *accountResult) text() string {
 	if len(parts) == 0 {
 		parts = append(parts, "nothing new")
 	}
+	if r.Buried > 0 {
+		parts = append(parts, count(int64(r.Buried), "message")+" pruned before, not taken in again")
+	}
 	if r.holes > 0 {
 		parts = append(parts, count(r.holes, "message")+" could not be fetched")
 	}
