@@ -99,6 +99,8 @@ var rules = []rule{
 	{RowsInconsistent, "A6", `SELECT 'item ' || id || ' is in no mailbox' FROM item WHERE id NOT IN (SELECT item_id FROM entry)`},
 	{RowsInconsistent, "A6", `SELECT 'item ' || id || ' belongs to account ' || account_id || ', which there is not' FROM item WHERE account_id NOT IN (SELECT id FROM account)`},
 	{RowsInconsistent, "A6", `SELECT 'folder ' || name || ' was completed under UIDVALIDITY ' || uidvalidity || ' and is read under ' || current FROM folder WHERE uidvalidity NOT IN (0, current)`},
+	{RowsInconsistent, "A6", `SELECT 'UID ' || uid || ' of folder ' || folder_id || ' is kept and pruned at once' FROM buried JOIN location USING (folder_id, validity, uid)`},
+	{RowsInconsistent, "A6", `SELECT 'UID ' || uid || ' of folder ' || folder_id || ' is pruned, and nothing says so' FROM buried WHERE tombstone_id NOT IN (SELECT id FROM tombstone)`},
 	{RowsInconsistent, "A8", `SELECT 'row of batch ' || max(modseq) || ', the last one is ' || seq FROM applied, (SELECT modseq FROM item UNION ALL SELECT modseq FROM mailbox UNION ALL SELECT modseq FROM vanished)
 		GROUP BY seq HAVING max(modseq) > seq`},
 }

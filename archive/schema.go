@@ -36,7 +36,7 @@ func checkSchema(db *sqlx.DB) error {
 	case version > schemaVersion:
 		return fmt.Errorf("%s has schema version %d and this mailkeep knows %d; update mailkeep: %w", databaseFile, version, schemaVersion, ErrNewer)
 	case version < schemaVersion:
-		return fmt.Errorf("%s has the older schema version %d; run a backup once, which updates it", databaseFile, version)
+		return fmt.Errorf("%s has the older schema version %d; run a backup once, which updates it: %w", databaseFile, version, ErrOlder)
 	}
 	return nil
 }

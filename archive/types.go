@@ -46,6 +46,7 @@ var (
 	ErrNotArchive = errors.New("not a mailkeep archive")
 	ErrLocked     = errors.New("another mailkeep is writing to it")
 	ErrNewer      = errors.New("written by a newer mailkeep")
+	ErrOlder      = errors.New("written by an older mailkeep") // OpenWriter brings it up to date
 	ErrNotFound   = errors.New("not found")
 	ErrDiskFull   = errors.New("the disk is full; free some space and run it again")
 )

@@ -96,7 +96,7 @@ type app struct {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.setupCommand(), a.loginCommand(), a.backupCommand(), a.serveCommand(), a.runCommand(),
-		a.statusCommand(), a.labelsCommand(), a.verifyCommand(), a.checkCommand(), a.rebuildCommand(), a.demoCommand(),
+		a.statusCommand(), a.labelsCommand(), a.verifyCommand(), a.checkCommand(), a.rebuildCommand(), a.pruneCommand(), a.demoCommand(),
 	}
 }
 
@@ -215,10 +215,27 @@ func openArchive(dir string) (*archive.Reader, error) {
 		return nil, err
 	}
 	r, err := archive.Open(filepath.Clean(dir))
+	if errors.Is(err, archive.ErrOlder) {
+		if r, err = openOlder(dir); err != nil {
+			return nil, fmt.Errorf("bring the archive of an older mailkeep up to date: %w", err)
+		}
+	}
 	if errors.Is(err, archive.ErrNotFound) {
 		return nil, fmt.Errorf("there is no archive in %q yet; run \"mailkeep backup\" first, or name another folder with --archive", dir)
 	}
 	return r, err
+}
+
+// openOlder lets a Writer bring an archive up to date, and opens it then.
+func openOlder(dir string) (*archive.Reader, error) {
+	w, err := openWriter(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return archive.Open(filepath.Clean(dir))
 }
 
 func openWriter(dir string) (*archive.Writer, error) {
