@@ -6,10 +6,10 @@
 //	MailStore/
 //	  FORMAT            what this folder is and how to read it without mailkeep
 //	  ab/abcdef...eml   one file per distinct message; the name is the SHA-256 of its bytes, the bytes are exactly as the server sent them
-//	  gmail.db          SQLite (WAL): the tables of schema/0001.sql
+//	  gmail.db          SQLite (WAL): the tables of schema/*.sql
 //	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows
 //	  tmp/              messages on their way in; emptied when a Writer opens
-//	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here
+//	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here; prune-N/ is what prune N let go of (quarantine.go)
 //	  summaries/        a message.Summary of each message, derived (summaries.go); may be deleted at any time, and be older or newer than the rest
 //	  receipts/         what comparisons with the live accounts found, ACCOUNT-TIME.json (receipt.go); never changed, may be deleted
 //	  last-run.json     how the latest backup went, for "mailkeep status"; may be deleted
@@ -36,7 +36,8 @@
 //   - A4 Bytes are exactly as received (CRLF, NUL, 8-bit and all); nothing parses in the write path.
 //   - A5 The archive gives its own UIDs and UIDVALIDITY per mailbox: they only grow, are never reused, survive a rebuild, and a UIDVALIDITY change
 //     at the source does not disturb them.
-//   - A6 Rows and the folder's state commit together. A folder's state says "recorded up to here" only when each of its UIDs is a location or a hole.
+//   - A6 Rows and the folder's state commit together. A folder's state says "recorded up to here" only when each of its UIDs is a location, a hole, or
+//     buried: a copy of something pruned that shall not come back (tombstone.go).
 //   - A7 One Writer at a time. Readers need no lock and treat a vanished file as an expunged message.
 //   - A8 Durable order: file (fsync, rename, fsync of its folder), then the journal's lines (fsync), then the row.
 //
@@ -50,6 +51,12 @@
 //
 // Summaries stand outside of that order. Reader.Summarize reads messages that are recorded, in any process and at any time; nothing of it is flushed, and what it left
 // in a crash does not check out and is derived again. No invariant speaks of summaries/, and a full disk there stops nothing but summaries.
+//
+// Prune goes backwards: what Undo needs is written to quarantine/ first, then journal and rows let go of the items, then the files that nothing needs move to
+// quarantine/. A crash leaves a folder in quarantine/ without a prune, or files without rows (A2), which the next prune moves; never a row without its file. Undo puts the files in
+// place, then journal and rows; what it has dealt with is counted in the same batch, so that a crash makes nothing come back twice.
+//
+// gmail.db is brought from an older schema to the newest by OpenWriter, on a copy that takes its place when it is whole; files and journal are not touched by that.
 //
 // Receipts stand outside of it, too: each is a file of its own, written as a whole by any process, with or without the lock. One says what a comparison of an account with
 // the archive found, and names the batch that the archive stood at and the digest over the sorted list of its messages and labels then (Reader.ListDigest), which can be
