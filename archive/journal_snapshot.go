@@ -159,7 +159,7 @@ func loadSnapshot(ctx context.Context, db *sqlx.DB, path string) (*snapshotFact,
 		return nil, err
 	}
 	defer a.rollback()
-	l := &snapshotLoader{applier: a}
+	l := &snapshotLoader{applier: a, met: make(map[string]bool)}
 	if err := l.load(ctx, bufio.NewReaderSize(file, 1<<20)); err != nil {
 		return nil, fmt.Errorf("read snapshot %q: %w", filepath.Base(path), err)
 	}
@@ -174,6 +174,7 @@ type snapshotLoader struct {
 	whole  bool
 	rows   int64
 	table  *tableFact
+	met    map[string]bool // tables, by name
 	insert string
 	hexed  []bool
 }
@@ -245,10 +246,15 @@ func (l *snapshotLoader) begin(ctx context.Context, t *tableFact) error {
 	if len(columns) == 0 {
 		return fmt.Errorf("it has a table without columns: %w", errDamagedJournal)
 	}
-	if t.Name == "sqlite_sequence" && (l.table == nil || l.table.Name != t.Name) {
-		if err := l.do("DELETE FROM sqlite_sequence"); err != nil {
+	if l.table == nil || l.table.Name != t.Name {
+		if l.met[t.Name] {
+			return fmt.Errorf("it has the table %q twice: %w", t.Name, errDamagedJournal)
+		}
+		// The schema, and filling other tables, may have put rows there.
+		if err := l.do("DELETE FROM " + known.quoted()); err != nil {
 			return err
 		}
+		l.met[t.Name] = true
 	}
 	l.table = t
 	l.insert = fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", known.quoted(), strings.Join(columns, ", "), strings.Join(marks, ", "))

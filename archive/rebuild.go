@@ -126,17 +126,6 @@ func (b *rebuilder) run(ctx context.Context) error {
 	return nil
 }
 
-// removeDatabase removes a database that nobody has open, if there is one.
-func removeDatabase(path string) error {
-	var errs []error
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // probe opens gmail.db if it is whole, with everything that its write-ahead log holds put in place.
 func (b *rebuilder) probe(ctx context.Context) error {
 	if fileSize(b.path(databaseFile)) == 0 {

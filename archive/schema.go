@@ -85,6 +85,7 @@ func storedVersion(path string) (version int, err error) {
 	return version, nil
 }
 
+// removeDatabase removes a database that nobody has open, if there is one.
 func removeDatabase(path string) error {
 	var errs []error
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
