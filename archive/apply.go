@@ -93,6 +93,7 @@ func (a *applier) commit(end position) error {
 	if err := a.do("UPDATE applied SET seq = ?, file = ?, offset = ?", a.seq, end.File, end.Offset); err != nil {
 		return err
 	}
+	defer commits.Add(1) // also after an error, which may have come when all was done
 	return a.tx.Commit()
 }
 

@@ -50,7 +50,7 @@ func openReader(dir string) (*Reader, error) {
 	}
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize) // opening one costs more than keeping it: it reads the schema
-	version, err := newVersionWatch(db, filepath.Join(dir, databaseFile))
+	version, err := newVersionWatch(db)
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open archive %q: %w", dir, err)

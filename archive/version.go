@@ -5,16 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 )
 
-// Version returns a number that differs from the one of an earlier call when anything was committed in between, by whatever process. It is cheap: meant for polling, and for
-// asking before every answer.
+// Version returns a number that differs from the one of an earlier call when anything was committed in between: by a Writer of this process in any case, by another process
+// when that was at least 5 milliseconds before this call. It is cheap: meant for polling, and for asking before every answer.
 func (r *Reader) Version(ctx context.Context) (int64, error) {
 	v, err := r.version.get(ctx)
 	if err != nil {
@@ -23,33 +22,23 @@ func (r *Reader) Version(ctx context.Context) (int64, error) {
 	return v, nil
 }
 
-// versionWatch asks SQLite for its data_version, unless the write-ahead log shows that nothing can have happened: every commit writes to it, and a look at the file's time takes a
-// tenth of the time that SQLite needs with its locks.
-type versionWatch struct {
-	log string // path of the write-ahead log
+// believed is how long a version is good enough. A mail program asks about one mailbox after the other, of which each answer would else cost a question to SQLite, with its locks.
+const believed = 5 * time.Millisecond
 
+// commits counts what Writers of this process have committed, to whichever archive: what they are known to have done is not overlooked for any time.
+var commits atomic.Uint64
+
+// versionWatch asks SQLite for its data_version.
+type versionWatch struct {
 	mu      sync.Mutex
 	conn    *sql.Conn // PRAGMA data_version compares with what the same connection saw before
 	stmt    *sql.Stmt
 	version int64
-	seen    logStamp // of the log before version was read; the zero stamp: do not trust it
-	asked   time.Time
+	asked   time.Time // before version was read; zero: not yet
+	commits uint64    // at that time
 }
 
-// logStamp tells one state of the log from later ones.
-type logStamp struct {
-	size     int64
-	modified time.Time
-}
-
-// settled is how long ago the log must have been written for its stamp to be trusted: when two writes follow one another faster than the file system's clock ticks, both
-// leave the same time.
-const settled = 2 * time.Second
-
-// trusted is how long an unchanged log is believed: a process that is halted between writing the log and announcing what it wrote would else go unnoticed until the next commit.
-const trusted = 10 * time.Second
-
-func newVersionWatch(db *sqlx.DB, path string) (*versionWatch, error) {
+func newVersionWatch(db *sqlx.DB) (*versionWatch, error) {
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		return nil, err
@@ -58,36 +47,22 @@ func newVersionWatch(db *sqlx.DB, path string) (*versionWatch, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &versionWatch{log: path + "-wal", conn: conn, stmt: stmt}, nil
+	return &versionWatch{conn: conn, stmt: stmt}, nil
 }
 
 func (w *versionWatch) get(ctx context.Context) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	stamp := w.stamp()
-	if stamp != (logStamp{}) && stamp == w.seen && time.Since(w.asked) < trusted {
+	committed, now := commits.Load(), time.Now()
+	if committed == w.commits && now.Sub(w.asked) < believed {
 		return w.version, nil
 	}
 	if err := w.stmt.QueryRowContext(ctx).Scan(&w.version); err != nil {
+		w.asked = time.Time{}
 		return 0, err
 	}
-	w.seen, w.asked = stamp, time.Now()
+	w.asked, w.commits = now, committed
 	return w.version, nil
-}
-
-// stamp returns the state of the log, or the zero stamp when its time says nothing: it is new, the clock is wrong, or there is no log because the database is not open for writing.
-func (w *versionWatch) stamp() logStamp {
-	if runtime.GOOS == "windows" {
-		return logStamp{} // the time of a file that is open for writing is not kept up to date
-	}
-	info, err := os.Stat(w.log)
-	if err != nil {
-		return logStamp{}
-	}
-	if age := time.Since(info.ModTime()); age < settled {
-		return logStamp{}
-	}
-	return logStamp{info.Size(), info.ModTime()}
 }
 
 func (w *versionWatch) close() error {
