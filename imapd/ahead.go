@@ -6,41 +6,87 @@ import (
 	"sync"
 )
 
+// The responses of a long FETCH are put together in parts: runs of messages, by several goroutines at a time, and sent in order by the one that answers the command, so that on a machine
+// with several processors making and sending take time at once. What is asked for again (assembled.go) is sent as it was. A short FETCH, and what is too large to be held back, is
+// written by the command's goroutine alone.
+
 const (
-	aheadLeast   = 256       // messages in one FETCH from which on several processors work on it
-	aheadRows    = 64        // messages in a part
-	aheadBytes   = 64 << 10  // bytes of messages in a part, when they are asked for: with one more its responses fit into a block
-	aheadMost    = 4         // processors
-	aheadLarge   = 256 << 10 // bytes of responses in a part; more is not held back
-	aheadAtATime = 8         // commands of all sessions
+	aheadLeast  = 256       // messages in one FETCH from which on it is answered in parts
+	aheadBodies = 32        // the same when whole messages, or parts of them, have to be read
+	aheadRows   = 128       // messages in a part: header lists of so many are worth a write of their own
+	aheadBytes  = 64 << 10  // bytes of messages in a part, when they are asked for: with one more its responses fit into a block
+	aheadMost   = 4         // processors
+	aheadLarge  = 256 << 10 // bytes of responses in a part; more is not held back
+	aheadTimes  = 8         // commands of all sessions that have helpers at a time
 )
 
-// errAhead ends a part that has to be put together by the fetcher itself.
+// errAhead ends a part that has to be put together by the command's own goroutine.
 var errAhead = errors.New("not ahead")
 
 // part is a run of messages whose responses are put together while those before it are sent.
 type part struct {
-	from, to int // indexes in the snapshot
-	out      []byte
-	alone    bool // the fetcher has to do it: something in it is too large, or cannot be read
-	done     chan struct{}
+	from, to int           // indexes in the snapshot, of rows in one block
+	key      assembledKey  // what it is kept as; the zero key: not at all
+	out      []byte        // its responses
+	kept     bool          // out belongs to assembled
+	alone    bool          // the command's goroutine has to do it: something in it is too large, or cannot be read
+	done     chan struct{} // closed when a helper has finished with it; nil without one
 }
 
-// inParts reports whether several processors may work on the command: it is long, and what is asked for comes from each message alone.
+// maxBlock is up to which size a block is used again.
+const maxBlock = outputBuffer + wholeLimit + 4<<10
+
+// blockBuffers keeps blocks that nobody uses: of the responses of a part, or of what a fetcher has not handed to the connection yet.
+var blockBuffers = sync.Pool{New: func() any { b := make([]byte, 0, outputBuffer+4<<10); return &b }}
+
+// newBlock returns an empty block.
+func newBlock() []byte { return *blockBuffers.Get().(*[]byte) }
+
+// releaseBlock gives a block back.
+func releaseBlock(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxBlock {
+		b = b[:0]
+		blockBuffers.Put(&b)
+	}
+}
+
+// inParts reports whether the command is answered in parts: it is long, and what is asked for comes from each message alone.
 func (f *fetcher) inParts() bool {
-	return !f.rowOnly && f.pos == nil && len(f.options.BinarySection) == 0 && count(f.spans) >= aheadLeast && runtime.GOMAXPROCS(0) > 1
+	least := aheadLeast
+	if f.readsBodies() {
+		least = aheadBodies
+	}
+	return f.pos == nil && len(f.options.BinarySection) == 0 && count(f.spans) >= least
 }
 
-// parts cuts what is asked for into runs of messages.
+// readsBodies reports whether body sections are asked for that summaries do not have.
+func (f *fetcher) readsBodies() bool {
+	for k := range f.sections {
+		if !f.sections[k].inFields {
+			return true
+		}
+	}
+	return false
+}
+
+// parts cuts what is asked for into runs of messages, each of which lies in one block of the snapshot.
 func (f *fetcher) parts(yield func(*part) bool) {
-	bodies := len(f.options.BodySection) > 0 && !f.fromSummaries()
+	bodies, kind := f.readsBodies(), f.assembledKind()
+	cut := func(p *part, to int) bool {
+		if p.to = to; p.from == to {
+			return true
+		}
+		if kind != "" {
+			p.key = f.snap.assembledKey(p, kind)
+		}
+		return yield(p)
+	}
 	for _, sp := range f.spans {
 		p, bytes := &part{from: sp.from}, int64(0)
 		for i, r := range f.snap.rows(sp.from, sp.to) {
 			large := bodies && r.size > wholeLimit
-			if i > p.from && (i-p.from >= aheadRows || bytes > aheadBytes || large || p.alone) {
-				p.to = i
-				if !yield(p) {
+			if i-p.from >= aheadRows && !f.rowOnly || bytes > aheadBytes || large || p.alone || f.snap.startsBlock(i) {
+				if !cut(p, i) {
 					return
 				}
 				p, bytes = &part{from: i}, 0
@@ -50,55 +96,131 @@ func (f *fetcher) parts(yield func(*part) bool) {
 				bytes += r.size
 			}
 		}
-		if p.to = sp.to; p.from < p.to && !yield(p) {
+		if !cut(p, sp.to) {
 			return
 		}
 	}
 }
 
-// fromSummaries reports whether all body sections are header fields that summaries have.
-func (f *fetcher) fromSummaries() bool {
-	for k := range f.sections {
-		if !f.sections[k].inFields {
-			return false
-		}
-	}
-	return true
+// assembly answers one FETCH in parts.
+type assembly struct {
+	f       *fetcher
+	helpers int // that run; 0: none are needed yet, or allowed
+	asked   bool
+	jobs    chan *part // closed in the end
+	running sync.WaitGroup
+	own     *fetcher // makes parts where there are no helpers; nil until needed
+	queue   []*part  // under way, in order
 }
 
-// ahead answers the command with the help of other goroutines: they put parts together, of which so many are under way that each has one to do and one waits, and this one
-// sends them in order.
-func (f *fetcher) ahead() error {
-	workers := min(runtime.GOMAXPROCS(0), aheadMost)
+// assemble answers the command in parts, of which so many are under way that each helper has one to do and one waits.
+func (f *fetcher) assemble() error {
 	if err := f.prepareLabels(); err != nil {
 		return err
 	}
-	jobs := make(chan *part, 2*workers)
-	var running sync.WaitGroup
-	for range workers {
-		running.Go(func() { f.work(jobs) })
-	}
-	defer running.Wait()
-	defer close(jobs)
-	var queue []*part
+	a := &assembly{f: f}
+	defer a.close()
 	for p := range f.parts {
-		p.done = make(chan struct{})
-		queue = append(queue, p)
-		jobs <- p
-		if len(queue) < 2*workers {
+		a.begin(p)
+		if a.queue = append(a.queue, p); len(a.queue) < max(1, 2*a.helpers) {
 			continue
 		}
-		if err := f.finish(queue[0]); err != nil {
+		if err := a.finish(); err != nil {
 			return err
 		}
-		queue = queue[1:]
 	}
-	for _, p := range queue {
-		if err := f.finish(p); err != nil {
+	for len(a.queue) > 0 {
+		if err := a.finish(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// begin has a part made, unless it was before.
+func (a *assembly) begin(p *part) {
+	if p.alone {
+		return
+	}
+	if p.out = a.f.assembled().get(&p.key); p.out != nil {
+		p.kept = true
+		return
+	}
+	if !a.asked {
+		a.asked = true
+		a.help()
+	}
+	if a.helpers > 0 {
+		p.done = make(chan struct{})
+		a.jobs <- p
+		return
+	}
+	if a.own == nil {
+		a.own = a.f.maker()
+	}
+	a.own.makePart(p)
+}
+
+// help starts helpers, if there are processors for them and not too many commands have some already: each takes memory.
+func (a *assembly) help() {
+	procs := min(runtime.GOMAXPROCS(0), aheadMost)
+	if procs == 1 {
+		return
+	}
+	select {
+	case a.f.s.srv.helped <- struct{}{}:
+	default:
+		return
+	}
+	a.helpers, a.jobs = procs, make(chan *part, 2*procs)
+	for range procs {
+		a.running.Go(func() {
+			w := a.f.maker()
+			defer w.close()
+			for p := range a.jobs {
+				if a.f.s.conn.failure() == nil {
+					w.makePart(p)
+				}
+				close(p.done)
+			}
+		})
+	}
+}
+
+// finish sends the first part of the queue, once it is ready. One that has to be done alone is done now.
+func (a *assembly) finish() error {
+	p := a.queue[0]
+	a.queue = a.queue[1:]
+	if p.done != nil {
+		<-p.done
+	}
+	if p.alone {
+		return a.f.alone(p)
+	}
+	err := a.f.s.conn.send(p.out)
+	a.release(p)
+	return err
+}
+
+func (a *assembly) release(p *part) {
+	if !p.kept {
+		releaseBlock(p.out)
+	}
+}
+
+// close waits for the helpers and gives back what they made and nobody has sent.
+func (a *assembly) close() {
+	if a.helpers > 0 {
+		close(a.jobs)
+		a.running.Wait()
+		<-a.f.s.srv.helped
+	}
+	for _, p := range a.queue {
+		a.release(p)
+	}
+	if a.own != nil {
+		a.own.close()
+	}
 }
 
 // prepareLabels reads the labels once for all.
@@ -111,52 +233,34 @@ func (f *fetcher) prepareLabels() (err error) {
 	return err
 }
 
-// work puts parts together.
-func (f *fetcher) work(jobs <-chan *part) {
+// maker returns a fetcher that works on parts for f, and sends nothing. The caller closes it.
+func (f *fetcher) maker() *fetcher {
 	w := f.s.newFetcher(f.snap, f.spans, f.options)
 	w.byUID, w.apart = f.byUID, true
 	if f.labels != nil {
 		w.labels = f.labels.clone()
 	}
-	defer w.close()
-	for p := range jobs {
-		if !p.alone && f.s.conn.failure() == nil {
-			w.makePart(p)
-		}
-		close(p.done)
-	}
+	return w
 }
 
-// makePart puts the responses of a part together. What panics is done again by the fetcher, whose panics cost one connection and not the server.
+// makePart puts the responses of a part together.
 func (f *fetcher) makePart(p *part) {
-	defer func() {
-		if recover() != nil {
-			f.out, f.pieces, f.data, p.out, p.alone = nil, nil, 0, nil, true
-		}
-	}()
 	for i, r := range f.snap.rows(p.from, p.to) {
 		if err := f.message(i, r); err != nil {
 			f.out, p.alone = f.out[:0], true
 			return
 		}
 	}
-	p.out, f.out = f.out, f.blocks.buffer()
+	p.out, f.out = f.out, newBlock()
+	f.assembled().put(&p.key, p.out)
 }
 
-// finish sends a part once it is ready. One that has to be done by f is done now.
-func (f *fetcher) finish(p *part) error {
-	<-p.done
-	if !p.alone {
-		defer f.blocks.release(p.out)
-		return f.s.conn.send(p.out)
-	}
+// alone writes the responses of a part, one after the other.
+func (f *fetcher) alone(p *part) error {
 	for i, r := range f.snap.rows(p.from, p.to) {
 		if err := f.message(i, r); err != nil {
 			return err
 		}
 	}
-	if err := f.flush(); err != nil {
-		return err
-	}
-	return f.blocks.wait()
+	return f.flush()
 }

@@ -33,8 +33,9 @@ type bodies struct {
 	used  list.List                     // most recently used first
 	bytes int64
 
-	digests digests
-	recent  recent
+	digests   digests
+	recent    recent
+	assembled assembled
 }
 
 // structure is what is kept of a message that has been parsed.

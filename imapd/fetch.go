@@ -3,7 +3,10 @@ package imapd
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -38,9 +41,6 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	if err := f.flush(); err != nil {
 		return err
 	}
-	if err := f.blocks.wait(); err != nil {
-		return err
-	}
 	if f.unread > maxTold {
 		s.srv.log.Error("imap: more messages cannot be read", "number", f.unread-maxTold)
 	}
@@ -53,12 +53,7 @@ func (s *session) Fetch(_ *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 // messages writes the responses for all messages.
 func (f *fetcher) messages() error {
 	if f.inParts() {
-		select {
-		case f.s.srv.helped <- struct{}{}:
-			defer func() { <-f.s.srv.helped }()
-			return f.ahead()
-		default: // enough of that is under way, and each such command takes memory
-		}
+		return f.assemble()
 	}
 	for _, sp := range f.spans {
 		for i, r := range f.snap.rows(sp.from, sp.to) {
@@ -85,11 +80,11 @@ type fetcher struct {
 
 	src       source // the message that is looked at
 	summaries summaries
-	blocks    outflow
 	out       []byte      // responses not handed to the connection yet
 	pieces    []piece     // what has to go between the bytes of out
 	failed    *imap.Error // what to say of messages left out
 
+	start  int   // where the current response begins in out
 	data   int   // bytes of pieces that are in memory
 	begun  bool  // a part of the current response has been sent
 	apart  bool  // it works on parts for another fetcher, and sends nothing
@@ -104,8 +99,7 @@ func (s *session) newFetcher(snap *snapshot, spans []span, o *imap.FetchOptions)
 	f := &fetcher{s: s, snap: snap, spans: spans, options: o, items: &s.conn.cmd.fetch}
 	f.summaries.bodies, f.summaries.many = &s.srv.bodies, count(spans) > recentMany
 	f.src = source{bodies: &s.srv.bodies, summaries: &f.summaries, snap: snap}
-	f.blocks.conn = s.conn
-	f.out = f.blocks.buffer()
+	f.out = newBlock()
 	f.rowOnly = !o.Envelope && o.BodyStructure == nil && len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize)+len(f.items.extra) == 0
 	for k, b := range o.BodySection {
 		f.sections = append(f.sections, planSection(b, f.items.obsolete(k)))
@@ -113,12 +107,11 @@ func (s *session) newFetcher(snap *snapshot, spans []span, o *imap.FetchOptions)
 	return f
 }
 
-// close releases what the fetcher holds. It waits for what has been handed out.
+// close releases what the fetcher holds.
 func (f *fetcher) close() {
 	f.src.close()
 	f.summaries.close()
-	f.blocks.wait()
-	f.blocks.release(f.out)
+	releaseBlock(f.out)
 	f.out = nil
 }
 
@@ -138,8 +131,8 @@ type piece struct {
 
 // message writes the response for the message at index i. One that cannot be read is left out and remembered; only a broken connection is an error. Afterwards nothing is held of
 // the message: others may wait for the memory.
-func (f *fetcher) message(i int, r *row) error {
-	defer f.src.close()
+func (f *fetcher) message(i int, r *row) (err error) {
+	defer f.done(r, &err)
 	if f.items.modifiers.changed && r.modSeq <= f.items.modifiers.since {
 		return nil
 	}
@@ -150,9 +143,7 @@ func (f *fetcher) message(i int, r *row) error {
 		f.missing(r, archive.ErrNotFound)
 		return nil
 	}
-	start := len(f.out)
-	f.begun = false
-	var err error
+	f.start, f.begun = len(f.out), false
 	if f.rowOnly {
 		f.out = f.appendEnd(f.appendRow(f.out, i, r))
 	} else {
@@ -170,7 +161,7 @@ func (f *fetcher) message(i int, r *row) error {
 		return nil
 	}
 	if err != nil {
-		f.out, f.pieces, f.data = f.out[:start], f.pieces[:0], 0
+		f.takeBack()
 		f.missing(r, err)
 		return nil
 	}
@@ -180,17 +171,41 @@ func (f *fetcher) message(i int, r *row) error {
 	return f.flush()
 }
 
-// flush hands out to the connection. Blocks of responses are sent while the next are put together; what has pieces, whose files and buffers are used again for the next
-// message, is sent at once.
+// takeBack forgets the current response, of which nothing has been sent.
+func (f *fetcher) takeBack() {
+	f.out, f.pieces, f.data = f.out[:min(f.start, len(f.out))], f.pieces[:0], 0
+}
+
+// done ends the work on a message, also when it has panicked: that is told where it happened, with the command and the message but nothing of what the message holds, and costs
+// this one response; and the connection, when a part of that has been sent.
+func (f *fetcher) done(r *row, err *error) {
+	what := recover()
+	f.src.close()
+	if what == nil {
+		return
+	}
+	cause := fmt.Sprintf("%T", what)
+	if fault, ok := what.(runtime.Error); ok {
+		cause = fault.Error()
+	}
+	f.s.srv.log.Error("imap: panic while a FETCH is answered", "command", f.s.conn.cmd.name, "uid", r.uid, "message", r.ref, "cause", cause, "stack", string(debug.Stack()))
+	f.summaries.close()
+	f.src = source{bodies: f.src.bodies, summaries: &f.summaries, snap: f.snap}
+	switch {
+	case f.apart:
+		*err = errAhead
+	case f.begun:
+		f.s.conn.base.Close()
+		*err = net.ErrClosed
+	default:
+		f.takeBack()
+		f.failed = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeServerBug, Text: fmt.Sprintf("message UID %d cannot be shown because of a fault in this server, whose log tells more; the others were sent", r.uid)}
+		*err = nil
+	}
+}
+
+// flush hands out to the connection.
 func (f *fetcher) flush() error {
-	if len(f.pieces) == 0 && len(f.out) >= outputBuffer {
-		var err error
-		f.out, err = f.blocks.put(f.out)
-		return err
-	}
-	if err := f.blocks.wait(); err != nil {
-		return err
-	}
 	done := 0
 	for _, p := range f.pieces {
 		if err := f.s.conn.send(f.out[done:p.at]); err != nil {

@@ -9,53 +9,67 @@ import (
 )
 
 const (
-	recentBytes = 112 << 20 // of summaries kept in memory; half of it has room for recentMany of them
-	recentMany  = 25000     // messages in one command whose summaries are kept; more would only push one another out
-	recentCost  = 120       // bytes that each takes besides its own
+	recentBytes = 76 << 20 // of summaries kept in memory
+	recentMany  = 25000    // messages in one command whose summaries are kept; more would only push one another out
+	recentCost  = 120      // bytes that each takes besides its own
 )
 
 // recent keeps the summaries of messages that were lately asked for, unpacked: several connections, or a client that comes back, list the same mailbox. They are found by what
 // the message is, so they are never out of date.
-type recent struct {
+type recent struct{ aging[archive.Ref] }
+
+// put keeps a copy of a summary.
+func (c *recent) put(ref *archive.Ref, enc []byte) { c.keep(ref, enc, recentCost, recentBytes) }
+
+// aging keeps what was lately asked for, within a bound, for as long as somebody goes on asking. The zero value is ready.
+type aging[K comparable] struct {
 	mu         sync.Mutex
-	young, old map[archive.Ref][]byte // what is asked for goes to young; when that is full it becomes old, and what was old is dropped
-	size       int                    // bytes in young
+	young, old map[K]aged // what is asked for goes to young; when that is full it becomes old, and what was old is dropped
+	size       int        // bytes that young takes
+	most       int        // bytes that both may take
 	used       time.Time
 	expiry     *time.Timer // nil while nothing is kept
 }
 
-// get returns the summary of a message, or nil.
-func (c *recent) get(ref *archive.Ref) []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if enc := c.young[*ref]; enc != nil {
-		return enc
-	}
-	enc := c.old[*ref]
-	if enc != nil {
-		delete(c.old, *ref)
-		c.add(ref, enc)
-	}
-	return enc
+// aged is a value with the bytes that keeping it takes.
+type aged struct {
+	value []byte
+	cost  int
 }
 
-// put keeps a copy of a summary.
-func (c *recent) put(ref *archive.Ref, enc []byte) {
-	enc = bytes.Clone(enc)
+// get returns what is kept, or nil. It must not be changed.
+func (c *aging[K]) get(key *K) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.add(ref, enc)
+	if found, ok := c.young[*key]; ok {
+		return found.value
+	}
+	found, ok := c.old[*key]
+	if ok {
+		delete(c.old, *key)
+		c.add(key, found)
+	}
+	return found.value
 }
 
-func (c *recent) add(ref *archive.Ref, enc []byte) {
+// keep enters a copy of value, which takes cost bytes besides its own, and drops others so that most is not exceeded.
+func (c *aging[K]) keep(key *K, value []byte, cost, most int) {
+	value = bytes.Clone(value)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.most = most
+	c.add(key, aged{value, len(value) + cost})
+}
+
+func (c *aging[K]) add(key *K, one aged) {
 	if c.young == nil {
-		c.young = make(map[archive.Ref][]byte)
+		c.young = make(map[K]aged)
 	}
-	if c.young[*ref] == nil {
-		c.size += len(enc) + recentCost
+	if _, twice := c.young[*key]; !twice {
+		c.size += one.cost
 	}
-	c.young[*ref] = enc
-	if c.size > recentBytes/2 {
+	c.young[*key] = one
+	if c.size > c.most/2 {
 		c.old, c.young, c.size = c.young, nil, 0
 	}
 	c.used = time.Now()
@@ -65,7 +79,7 @@ func (c *recent) add(ref *archive.Ref, enc []byte) {
 }
 
 // expire drops everything when nothing has been added or asked for a second time for a while.
-func (c *recent) expire() {
+func (c *aging[K]) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.expiry == nil {
@@ -78,7 +92,7 @@ func (c *recent) expire() {
 	c.clear()
 }
 
-func (c *recent) clear() {
+func (c *aging[K]) clear() {
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}
@@ -86,7 +100,7 @@ func (c *recent) clear() {
 }
 
 // close drops everything.
-func (c *recent) close() {
+func (c *aging[K]) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clear()

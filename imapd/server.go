@@ -78,7 +78,7 @@ type Server struct {
 	trees      trees
 	bodies     bodies
 	quiet      quiet
-	helped     chan struct{}       // holds one for each FETCH that several goroutines work on
+	helped     chan struct{}       // holds one for each FETCH that has helpers
 	arranging  *semaphore.Weighted // bytes that SORT and THREAD take
 
 	ctx    context.Context // ends with Close
@@ -93,7 +93,7 @@ func New(r *archive.Reader, o Options) *Server {
 		o.Logger = slog.Default()
 	}
 	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
-	s.helped = make(chan struct{}, aheadAtATime)
+	s.helped = make(chan struct{}, aheadTimes)
 	s.arranging = semaphore.NewWeighted(arrangingBytes)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
@@ -135,6 +135,7 @@ func (s *Server) Close() error {
 	s.changes.wait()
 	s.views.close()
 	s.bodies.recent.close()
+	s.bodies.assembled.close()
 	s.quiet.close()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("stop serving IMAP: %w", err)
