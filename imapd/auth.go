@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"crypto/subtle"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -17,14 +16,23 @@ type Login struct {
 	Account string                     // the only account that this login sees; "" for all
 }
 
-// nobody is compared with when there is no such user, so that the time of the answer does not tell.
-var nobody = sync.OnceValue(func() []byte {
-	hash, err := bcrypt.GenerateFromPassword([]byte("nobody has this password"), bcrypt.DefaultCost)
+// nobody returns a hash to compare with when there is no such user, so that the time of the answer does not tell. It costs as much as those of the logins.
+func nobody(logins []Login) []byte {
+	cost := 0
+	for i := range logins {
+		if c, err := bcrypt.Cost(logins[i].Hash); err == nil {
+			cost = max(cost, c)
+		}
+	}
+	if cost == 0 {
+		cost = bcrypt.DefaultCost
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte("nobody has this password"), cost)
 	if err != nil {
 		panic(err) // the password is shorter than 72 bytes and the cost valid
 	}
 	return hash
-})
+}
 
 // find returns the login of that user name, or nil.
 func (o *Options) find(user string) *Login {
@@ -38,10 +46,10 @@ func (o *Options) find(user string) *Login {
 }
 
 // admits tells whether the password is right. l is nil for an unknown user, whom it takes as long to refuse.
-func (l *Login) admits(password string) bool {
+func (s *Server) admits(l *Login, password string) bool {
 	switch {
 	case l == nil:
-		bcrypt.CompareHashAndPassword(nobody(), []byte(password))
+		bcrypt.CompareHashAndPassword(s.nobody(), []byte(password))
 		return false
 	case l.Verify != nil:
 		return l.Verify(password)
@@ -61,7 +69,7 @@ func (s *session) checkPassword(user, password string) (*Login, error) {
 	case <-s.ctx().Done():
 		return nil, s.translate(s.ctx().Err())
 	}
-	if !l.admits(password) {
+	if !s.srv.admits(l, password) {
 		return nil, nil
 	}
 	s.srv.remembered.keep(l, password)

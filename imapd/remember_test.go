@@ -23,8 +23,13 @@ func TestRememberedPassword(t *testing.T) {
 	if newRemembered().digest("right") == r.digest("right") {
 		t.Error("two servers have the same key")
 	}
-	var nobody *Login
-	if !one.admits("right") || one.admits("wrong") || nobody.admits("right") || nobody.admits("nobody has this password") {
+	srv := &Server{nobody: func() []byte { return nobody([]Login{*other}) }}
+	if !srv.admits(one, "right") || srv.admits(one, "wrong") || srv.admits(nil, "right") || srv.admits(nil, "nobody has this password") {
 		t.Error("admits the wrong ones")
+	}
+	for want, logins := range map[int][]Login{bcrypt.DefaultCost: nil, bcrypt.MinCost: {*one, {Verify: verify}}} {
+		if cost, err := bcrypt.Cost(nobody(logins)); err != nil || cost != want {
+			t.Errorf("an unknown user is refused at the cost %d, %v; want %d", cost, err, want)
+		}
 	}
 }

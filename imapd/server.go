@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -73,6 +74,7 @@ type Server struct {
 	lib        *imapserver.Server
 	gate       gate
 	remembered *remembered
+	nobody     func() []byte // see nobody; made when somebody asks
 	views      views
 	changes    changes
 	trees      trees
@@ -93,6 +95,7 @@ func New(r *archive.Reader, o Options) *Server {
 		o.Logger = slog.Default()
 	}
 	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
+	s.nobody = sync.OnceValue(func() []byte { return nobody(s.options.Logins) })
 	s.helped = make(chan struct{}, aheadTimes)
 	s.arranging = semaphore.NewWeighted(arrangingBytes)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
