@@ -11,13 +11,13 @@ import (
 // written by the command's goroutine alone.
 
 const (
-	aheadLeast  = 256       // messages in one FETCH from which on it is answered in parts
-	aheadBodies = 32        // the same when whole messages, or parts of them, have to be read
-	aheadRows   = 128       // messages in a part: header lists of so many are worth a write of their own
-	aheadBytes  = 64 << 10  // bytes of messages in a part, when they are asked for: with one more its responses fit into a block
-	aheadMost   = 4         // processors
-	aheadLarge  = 256 << 10 // bytes of responses in a part; more is not held back
-	aheadTimes  = 8         // commands of all sessions that have helpers at a time
+	aheadLeast   = 256       // messages in one FETCH from which on it is answered in parts
+	aheadBodies  = 32        // the same when whole messages, or parts of them, have to be read
+	aheadRows    = 128       // messages in a part: header lists of so many are worth a write of their own
+	aheadBytes   = 64 << 10  // bytes of messages in a part, when they are asked for: with one more its responses fit into a block
+	aheadMost    = 4         // processors
+	aheadLarge   = 256 << 10 // bytes of responses in a part; more is not held back
+	aheadAtATime = 8         // commands of all sessions that have helpers at a time
 )
 
 // errAhead ends a part that has to be put together by the command's own goroutine.

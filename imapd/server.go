@@ -96,7 +96,7 @@ func New(r *archive.Reader, o Options) *Server {
 	}
 	s := &Server{remembered: newRemembered(), reader: r, options: o, log: o.Logger}
 	s.nobody = sync.OnceValue(func() []byte { return nobody(s.options.Logins) })
-	s.helped = make(chan struct{}, aheadTimes)
+	s.helped = make(chan struct{}, aheadAtATime)
 	s.arranging = semaphore.NewWeighted(arrangingBytes)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gate.init(&s.options.Limits)
