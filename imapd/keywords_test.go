@@ -44,9 +44,11 @@ func TestKeywordsAreAnnounced(t *testing.T) {
 
 func TestKeywordsAreBounded(t *testing.T) {
 	s := newArchive(t)
+	var b archive.Batch
 	for i := range 2 * maxKeywords {
-		s.add(fmt.Sprint(i, simple), "INBOX", fmt.Sprintf("k%d", i))
+		b.Copies = append(b.Copies, s.copyOf(fmt.Sprint(i, simple), "INBOX", fmt.Sprintf("k%d", i)))
 	}
+	s.record(b)
 	c := login(t, serve(t, s.w.Reader, testOptions()))
 	if got := c.ok("SELECT INBOX"); strings.Count(got, " k") != maxKeywords {
 		t.Errorf("%d keywords: %s", strings.Count(got, " k"), got)
