@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -47,10 +49,25 @@ func gmailLabels(names []string) []string {
 // three connections two requests of 50.
 const inFlight = 200 + 200 + 3*2*50
 
-// A first backup is killed twenty times at random moments, each time by a signal that nothing can catch. The next run finishes it; no
+// kills is how many first backups TestKilledBackups kills: 8, or as many as MAILKEEP_KILLS says.
+func kills(t *testing.T) int {
+	t.Helper()
+	s := os.Getenv("MAILKEEP_KILLS")
+	if s == "" {
+		return 8
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("MAILKEEP_KILLS=%q is no number of backups", s)
+	}
+	return n
+}
+
+// First backups are killed at random moments, one in each stretch of the run, each by a signal that nothing can catch. The next run finishes it; no
 // invariant is broken; only what was in flight is downloaded again.
 func TestKilledBackups(t *testing.T) {
-	const kills, messages = 20, 3000
+	const messages = 3 * inFlight // so that most moments are late enough to tell it from a backup that begins anew
+	kills := kills(t)
 	s, account := simulated(t, messages)
 	calm := newKeeper(t, account)
 	run(t, calm, "backup")
@@ -58,7 +75,7 @@ func TestKilledBackups(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	interrupted := 0
 	for i := range kills {
-		after := r.IntN(messages + 1)
+		after := (i*messages + r.IntN(messages+1)) / kills
 		t.Run(fmt.Sprintf("%d after %d messages", i, after), func(t *testing.T) {
 			s.ResetCounters()
 			k := newKeeper(t, account)

@@ -5,8 +5,9 @@
 # the race detector and nothing skipped, the cross builds, generated files. Ends with "N passed, N failed, N skipped"
 # and exit status 0, or 1 when any step failed. Every test's output is in artifacts/test.log, beside pictures of Thunderbird.
 #
-# The mixed load of many clients is short here. A day's worth, with the server's own data races looked for too or without (GOFLAGS):
+# The mixed load of many clients is short here, and few backups are killed. A day's worth, with the program's own data races looked for too or without (GOFLAGS):
 #   MAILKEEP_MIXED=10m [GOFLAGS=-race] go test -timeout 30m -run TestMixedLoad -v ./integration
+#   MAILKEEP_KILLS=100 [GOFLAGS=-race] go test -timeout 1h -run TestKilledBackups -v ./integration
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
