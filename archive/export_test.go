@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"strings"
 )
@@ -56,3 +57,6 @@ func Dump(dir string) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// CRC is the checksum of lines of the journal.
+func CRC(lines string) string { return fmt.Sprintf("%08x", crc32.Checksum([]byte(lines), castagnoli)) }
