@@ -36,7 +36,7 @@ func TestBitRotOfPages(t *testing.T) {
 	if os.Getenv("MAILKEEP_BITROT") == "full" {
 		alone = places
 	}
-	dir := t.TempDir()
+	dir := inMemory(t)
 	copyTree(t, origin, dir)
 	flip := func(places ...int) []string {
 		spoiled := slices.Clone(db)
@@ -118,7 +118,7 @@ func TestGarbageForDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := inMemory(t)
 	copyTree(t, origin, dir)
 	for name, content := range map[string][]byte{
 		"header alone": db[:100], "half a page": db[:2000], "one page": db[:4096], "zeros": make([]byte, 8192), "text": []byte(strings.Repeat("mail ", 900)),

@@ -37,7 +37,7 @@ var whole = archive.CheckOptions{Digests: true, Journal: true}
 // letters makes an archive with n messages and closes it.
 func letters(t *testing.T, n int) (dir string, refs []archive.Ref) {
 	t.Helper()
-	s := newSource(t, archive.Gmail)
+	s := sourceInMemory(t, archive.Gmail)
 	box := s.folder("All", `\All`, 1)
 	for first := 0; first < n; first += 20 {
 		var b archive.Batch
@@ -59,7 +59,7 @@ func inArchive(ref archive.Ref) string { return ref.String()[:2] + "/" + ref.Str
 
 func TestCheckNamesEachFile(t *testing.T) {
 	whole0, refs := letters(t, 40)
-	dir := t.TempDir()
+	dir := inMemory(t)
 	copyTree(t, whole0, dir)
 	slices.SortFunc(refs, func(a, b archive.Ref) int { return strings.Compare(a.String(), b.String()) })
 	read := func(ref archive.Ref) []byte {
@@ -157,7 +157,7 @@ func TestCheckWithoutDatabase(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := inMemory(t)
 			copyTree(t, origin, dir)
 			for _, f := range []string{"gmail.db-wal", "gmail.db-shm"} {
 				os.Remove(filepath.Join(dir, f))
@@ -213,7 +213,7 @@ func TestCheckNamesTheLineOfTheJournal(t *testing.T) {
 		}, fmt.Sprintf("line %d cannot be read", item)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := inMemory(t)
 			copyTree(t, origin, dir)
 			os.WriteFile(journalFile(t, dir), []byte(c.spoil()), 0o600)
 			var found []archive.Finding
@@ -238,7 +238,7 @@ func TestCheckNamesRows(t *testing.T) {
 		"INSERT INTO vanished VALUES (1, 1, 99)":                 "has a row in table vanished that the journal does not know: mailbox_id=1 modseq=1 uid=99",
 		"DELETE FROM message WHERE id = 2; DELETE FROM location": "lacks a row in table message that the journal has: id=2 ",
 	} {
-		dir := t.TempDir()
+		dir := inMemory(t)
 		copyTree(t, origin, dir)
 		alter(t, dir, statement)
 		var all []string
@@ -255,7 +255,7 @@ func TestCheckNamesRows(t *testing.T) {
 // tells.
 func TestCheckGoesOn(t *testing.T) {
 	origin, refs := letters(t, 60)
-	dir := t.TempDir()
+	dir := inMemory(t)
 	copyTree(t, origin, dir)
 	slices.SortFunc(refs, func(a, b archive.Ref) int { return strings.Compare(a.String(), b.String()) })
 	flip := func(ref archive.Ref) {
@@ -304,12 +304,12 @@ func TestCheckGoesOn(t *testing.T) {
 
 // TestCheckBesideAWriter checks again and again while messages come and go: nothing of that is damage.
 func TestCheckBesideAWriter(t *testing.T) {
-	s := newSource(t, archive.IMAP)
+	s := sourceInMemory(t, archive.IMAP)
 	box := s.folder("INBOX", "", 1)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for i := range 150 {
+		for i := range 100 {
 			ref, _, err := s.w.Put(strings.NewReader(mail(i)))
 			if err != nil {
 				t.Error(err)

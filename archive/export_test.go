@@ -60,3 +60,21 @@ func Dump(dir string) (string, error) {
 
 // CRC is the checksum of lines of the journal.
 func CRC(lines string) string { return fmt.Sprintf("%08x", crc32.Checksum([]byte(lines), castagnoli)) }
+
+// ReadJournal reads the journal in a folder as a Writer does, and past all damage. It returns the numbers of the whole batches that each saw, and the damage.
+func ReadJournal(dir string) (strict, lenient []ModSeq, strictErr error, damage []JournalDamage, err error) {
+	_, strictErr = readJournal(dir, position{}, func(g group) error { strict = append(strict, g.commit.Seq); return nil })
+	names, err := journalFiles(dir)
+	for i, name := range names {
+		if err == nil {
+			err = scanFile(dir, position{File: name}, i == len(names)-1, scanHooks{
+				group:   func(g group) error { lenient = append(lenient, g.commit.Seq); return nil },
+				damaged: func(d JournalDamage, _ []fact) error { damage = append(damage, d); return nil },
+			})
+		}
+	}
+	return strict, lenient, strictErr, damage, err
+}
+
+// CheckFormat judges a FORMAT file.
+func CheckFormat(dir string) error { return checkFormat(dir) }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/jmoiron/sqlx"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // derivation makes a database of the journal.
@@ -118,10 +120,23 @@ func (d *derivation) group(ctx context.Context, g group) error {
 		return nil
 	}
 	d.seq = seq
-	if d.lossy {
-		return replayLossy(ctx, d.db, g, func(f *fact, err error) { d.lost += lostFact })
+	if !d.lossy {
+		err := replay(ctx, d.db, g)
+		if !contradicts(err) {
+			return err
+		}
+		if err := d.tell(JournalDamage{File: g.end.File, Batches: fmt.Sprint(seq), Problem: fmt.Sprintf("the batch contradicts those before: %v", err)}); err != nil {
+			return err
+		}
+		d.lossy = true
 	}
-	return replay(ctx, d.db, g)
+	return replayLossy(ctx, d.db, g, func(*fact, error) { d.lost += lostFact })
+}
+
+// contradicts tells whether an error of applying facts lies in the facts.
+func contradicts(err error) bool {
+	var lite *sqlite.Error
+	return noRows(err) || errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 }
 
 // lostFact is what a fact that cannot be applied counts as, in bytes.

@@ -59,7 +59,7 @@ func rebuilt(t *testing.T, dir string) archive.Rebuilt {
 // busy makes an archive that has seen everything a source can do, and closes it.
 func busy(t *testing.T) string {
 	t.Helper()
-	s := newSource(t, archive.IMAP)
+	s := sourceInMemory(t, archive.IMAP)
 	a, b, c := s.folder("INBOX", "", 1), s.folder("Work/2024", "", 2), s.folder("Übung", `\Archive`, 3)
 	put := func(f archive.FolderID, uid uint32, n int, flags ...string) archive.Copy {
 		return archive.Copy{Folder: f, UID: uid, Ref: s.put(mail(n)), Flags: flags, Fingerprint: archive.FingerprintOf([]byte(mail(n)), int64(n)), SourceID: fmt.Sprint("id", n), ThreadID: "t"}
@@ -103,7 +103,7 @@ func TestRebuildGivesTheSame(t *testing.T) {
 		"stray log": func(dir string) { rewrite(t, filepath.Join(dir, "gmail.db-wal"), strings.Repeat("y", 9999)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			work := t.TempDir()
+			work := inMemory(t)
 			copyTree(t, dir, work)
 			spoil(work)
 			done := rebuilt(t, work)
@@ -159,13 +159,20 @@ func TestRebuildJournalFromDatabase(t *testing.T) {
 			text, _ := os.ReadFile(journalFile(t, dir))
 			os.WriteFile(journalFile(t, dir), text[:len(text)/2], 0o600)
 		},
+		"told twice": func(dir string) { // each batch whole, with facts that do not fit the others
+			text, _ := os.ReadFile(journalFile(t, dir))
+			lines := strings.SplitAfter(string(text), "\n")
+			group := lines[0] + lines[0]
+			lines[1] = `{"commit":{"seq":1,"time":"2026-01-01T00:00:00Z","lines":2,"crc32c":"` + archive.CRC(group) + `"}}` + "\n"
+			os.WriteFile(journalFile(t, dir), []byte(lines[0]+strings.Join(lines, "")), 0o600)
+		},
 		"another's": func(dir string) {
 			text, _ := os.ReadFile(journalFile(t, letters0(t)))
 			os.WriteFile(journalFile(t, dir), text, 0o600)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			work := t.TempDir()
+			work := inMemory(t)
 			copyTree(t, dir, work)
 			spoil(work)
 			done := rebuilt(t, work)
@@ -205,7 +212,7 @@ func TestRebuildWithBothDamaged(t *testing.T) {
 		if os.Getenv("MAILKEEP_REBUILD") != "full" && n%7 != 2 {
 			continue
 		}
-		work := t.TempDir()
+		work := inMemory(t)
 		copyTree(t, dir, work)
 		os.Remove(filepath.Join(work, "gmail.db"))
 		spoiled := slices.Clone(lines)
@@ -265,7 +272,7 @@ func uidsOf(t *testing.T, dir string) map[string]string {
 }
 
 func TestRebuildFromFilesAlone(t *testing.T) {
-	s := newSource(t, archive.IMAP)
+	s := sourceInMemory(t, archive.IMAP)
 	box := s.folder("INBOX", "", 1)
 	bodies := []string{
 		"Received: from a by b; Mon, 3 Jun 2024 10:00:00 +0200\r\nDate: Mon, 1 Jan 2001 00:00:00 +0000\r\nSubject: late\r\n\r\nx",
@@ -277,7 +284,7 @@ func TestRebuildFromFilesAlone(t *testing.T) {
 		s.record(archive.Batch{Copies: []archive.Copy{{Folder: box, UID: uint32(i + 1), Ref: s.put(body)}}})
 	}
 	s.w.Close()
-	work := t.TempDir()
+	work := inMemory(t)
 	copyTree(t, s.w.Dir(), work)
 	os.Remove(filepath.Join(work, "gmail.db"))
 	os.RemoveAll(filepath.Join(work, "journal"))
@@ -324,9 +331,9 @@ func TestRebuildRefuses(t *testing.T) {
 		t.Error("rebuilt beside a Writer")
 	}
 	w.Close()
-	photos := t.TempDir()
+	photos := inMemory(t)
 	os.WriteFile(filepath.Join(photos, "cat.jpg"), nil, 0o600)
-	for _, dir := range []string{photos, t.TempDir(), filepath.Join(photos, "none")} {
+	for _, dir := range []string{photos, inMemory(t), filepath.Join(photos, "none")} {
 		if _, err := archive.Rebuild(ctx, dir, archive.RebuildOptions{}); err == nil {
 			t.Errorf("%q was rebuilt", dir)
 		}
@@ -350,7 +357,7 @@ func TestCompact(t *testing.T) {
 		w.Close()
 		return done
 	}
-	early, old := t.TempDir(), t.TempDir()
+	early, old := inMemory(t), inMemory(t)
 	copyTree(t, dir, early)
 	done := compact()
 	sameDump(t, dir, want)
@@ -369,7 +376,7 @@ func TestCompact(t *testing.T) {
 	sameDump(t, old, after)
 
 	// Killed while the snapshot was being written.
-	killed := t.TempDir()
+	killed := inMemory(t)
 	copyTree(t, early, killed)
 	os.WriteFile(filepath.Join(killed, "journal", "snapshot-000000000016.jsonl.new"), []byte("half"), 0o600)
 	goesOn(t, killed)
@@ -411,4 +418,30 @@ func TestCompact(t *testing.T) {
 	}
 	sameDump(t, dir, want)
 	goesOn(t, dir)
+}
+
+// inMemory is a new folder that costs no flushing of disks, where there is one: what these tests look at is not what a disk keeps.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	const memory = "/dev/shm"
+	if _, err := os.Stat(memory); err != nil {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "mailkeep-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// sourceInMemory is newSource with its archive there.
+func sourceInMemory(t *testing.T, kind archive.Kind) *source {
+	t.Helper()
+	w := archivetest.Open(t, filepath.Join(inMemory(t), "MailStore"))
+	account, err := w.EnsureAccount(ctx, "me@example.org", kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &source{t, w, account}
 }

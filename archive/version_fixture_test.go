@@ -75,7 +75,7 @@ func TestReleasedSchemas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir := t.TempDir()
+			dir := inMemory(t)
 			copyTree(t, fixture, dir)
 			w := archivetest.Open(t, dir)
 			if got := fixtureView(t, w.Reader); got != string(want) {
@@ -112,13 +112,13 @@ func writeFixture(t *testing.T, to string) {
 // TestNewerIsRefused: by everything that opens an archive, with a sentence that says what to do.
 func TestNewerIsRefused(t *testing.T) {
 	dir, _ := letters(t, 1)
-	format := t.TempDir()
+	format := inMemory(t)
 	copyTree(t, dir, format)
 	rewrite(t, filepath.Join(format, "FORMAT"), "mailkeep archive, format 2\n")
-	database := t.TempDir()
+	database := inMemory(t)
 	copyTree(t, dir, database)
 	alter(t, database, "PRAGMA user_version = 99")
-	snapshot := t.TempDir()
+	snapshot := inMemory(t)
 	copyTree(t, dir, snapshot)
 	os.Remove(filepath.Join(snapshot, "gmail.db"))
 	newer := `{"snapshot":{"seq":1,"time":"2030-01-01T00:00:00Z","schema":99,"next":{"file":"2030-01.jsonl","offset":0}}}` + "\n"
