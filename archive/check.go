@@ -97,7 +97,9 @@ type checker struct {
 	o      CheckOptions
 	report func(Finding) error
 	done   Checked
-	state  *checkState // nil without Resume
+	state  *checkState // nil without Resume; it moves on while files are checked
+	from   string      // the folder that state began with; those before it were checked by an earlier check
+	again  []Ref       // what was damaged in those
 
 	reader *Reader // nil when gmail.db cannot be used
 	rows   *rowSource
@@ -196,7 +198,8 @@ func openChecked(dir string) (*Reader, *Finding, error) {
 func (c *checker) run(ctx context.Context) error {
 	if c.o.Resume {
 		c.state = resumeCheck(c.dir, c.o.Digests)
-		c.done.Resumed = c.state.Next != ""
+		c.from, c.again = c.state.Next, slices.Clone(c.state.Again)
+		c.done.Resumed = c.from != ""
 	}
 	c.progress(CheckProgress{Database: true})
 	if c.reader != nil {

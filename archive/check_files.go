@@ -148,8 +148,8 @@ func (c *checker) expected(ctx context.Context, f *folderJob, prefix byte) error
 		if err := rows.Scan(&job.ref, &job.size); err != nil {
 			return err
 		}
-		if c.state != nil && f.name < c.state.Next {
-			job.digest = job.digest && slices.Contains(c.state.Again, job.ref)
+		if f.name < c.from {
+			job.digest = job.digest && slices.Contains(c.again, job.ref)
 		}
 		f.files = append(f.files, job)
 	}
@@ -206,7 +206,7 @@ func (c *checker) folderDone(ctx context.Context, f *folderJob) error {
 			return err
 		}
 	}
-	if c.state != nil && f.name >= c.state.Next {
+	if c.state != nil && f.name >= c.from {
 		c.state.passed(fmt.Sprintf("%02x", min(f.index+1, 255)), damaged)
 	}
 	return nil
