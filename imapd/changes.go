@@ -26,7 +26,8 @@ type changes struct {
 	looked  time.Time
 	failed  []*view // could not be looked at
 
-	untold atomic.Bool // a client in IDLE could not be told of what has changed
+	untold     atomic.Bool  // a client could not be told of what has changed
+	complained atomic.Int64 // when that was logged, in Unix nanoseconds; 0: never
 
 	waitMu  sync.Mutex
 	waiters map[*idler]struct{}
@@ -34,6 +35,9 @@ type changes struct {
 	ended   bool               // no goroutine may start any more
 	running sync.WaitGroup     // the poller and idlers
 }
+
+// complainEvery is the least time between two lines of the log that say that a client cannot be told of changes.
+const complainEvery = 10 * time.Second
 
 func (c *changes) init(s *Server) {
 	c.srv = s
@@ -178,11 +182,18 @@ func (s *session) tell(allowExpunge bool) error {
 
 // untold notes that the client cannot be told of changes now. It will be when the archive can be read again.
 func (s *session) untold(err error) error {
-	s.srv.changes.untold.Store(true)
-	if s.ctx().Err() == nil {
+	c := &s.srv.changes
+	c.untold.Store(true)
+	if s.ctx().Err() == nil && c.mayComplain() {
 		s.srv.log.Error("imap: read the changes of a mailbox", "error", err)
 	}
 	return nil
+}
+
+// mayComplain reports whether it is time to log once more what concerns every client of a mailbox, and would be tried again and again.
+func (c *changes) mayComplain() bool {
+	now, last := time.Now().UnixNano(), c.complained.Load()
+	return (last == 0 || now-last > int64(complainEvery)) && c.complained.CompareAndSwap(last, now)
 }
 
 // announce writes the responses that lead a client from old, which it knows, to p.snap. EXPUNGE comes first, from the highest number down, so that the numbers of before hold. The client

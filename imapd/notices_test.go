@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,7 +213,10 @@ func TestIdleIsToldLater(t *testing.T) {
 	s := newArchive(t)
 	s.add(simple, "INBOX")
 	ln := listen(t)
-	srv := serveOn(t, s.w.Reader, testOptions(), ln)
+	var logged lines
+	o := testOptions()
+	o.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelError}))
+	srv := serveOn(t, s.w.Reader, o, ln)
 	c := login(t, ln.Addr().String())
 	c.ok("SELECT INBOX")
 	c.ok("FETCH 1 FLAGS")
@@ -229,4 +234,15 @@ func TestIdleIsToldLater(t *testing.T) {
 	v.retry = time.Now()
 	v.mu.Unlock()
 	c.expect("* 2 EXISTS")
+	if n := logged.n.Load(); n != 1 {
+		t.Errorf("%d lines in the log, which was tried again and again", n)
+	}
+}
+
+// lines counts what is written to it, a line at a time.
+type lines struct{ n atomic.Int32 }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.n.Add(1)
+	return len(p), nil
 }

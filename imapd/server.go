@@ -34,7 +34,7 @@ type Options struct {
 type Limits struct {
 	Connections    int           // open at once; 1000
 	PerAddress     int           // open at once from one address; 100
-	Compressed     int           // open at once with COMPRESS, each of which takes up to 400 KB; 200
+	Compressed     int           // open at once with COMPRESS, each of which takes up to 400 KB; 100
 	LoginFailures  int           // on one connection, which is then closed; 3
 	AddrFailures   int           // of one address but loopback, whose logins are then refused unseen until ten minutes after the last one; 20
 	LoginDelay     time.Duration // before the first failed login of an address is answered, doubled by each further one up to 16 times; 1 s
@@ -48,7 +48,7 @@ type Limits struct {
 func (l *Limits) setDefaults() {
 	setDefault(&l.Connections, 1000)
 	setDefault(&l.PerAddress, 100)
-	setDefault(&l.Compressed, 200)
+	setDefault(&l.Compressed, 100)
 	setDefault(&l.LoginFailures, 3)
 	setDefault(&l.AddrFailures, 20)
 	setDefault(&l.LoginDelay, time.Second)
