@@ -49,12 +49,12 @@ func gmailLabels(names []string) []string {
 // three connections two requests of 50.
 const inFlight = 200 + 200 + 3*2*50
 
-// kills is how many first backups TestKilledBackups kills: 8, or as many as MAILKEEP_KILLS says.
+// kills is how many first backups TestKilledBackups kills: 20, or as many as MAILKEEP_KILLS says.
 func kills(t *testing.T) int {
 	t.Helper()
 	s := os.Getenv("MAILKEEP_KILLS")
 	if s == "" {
-		return 8
+		return 20
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
@@ -66,7 +66,7 @@ func kills(t *testing.T) int {
 // First backups are killed at random moments, one in each stretch of the run, each by a signal that nothing can catch. The next run finishes it; no
 // invariant is broken; only what was in flight is downloaded again.
 func TestKilledBackups(t *testing.T) {
-	const messages = 3 * inFlight // so that most moments are late enough to tell it from a backup that begins anew
+	const messages = 3000
 	kills := kills(t)
 	s, account := simulated(t, messages)
 	calm := newKeeper(t, account)
