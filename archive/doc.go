@@ -62,6 +62,8 @@
 // the archive found, and names the batch that the archive stood at and the digest over the sorted list of its messages and labels then (Reader.ListDigest), which can be
 // computed again. Prune asks for a recent one before it lets go of what is marked as gone.
 //
+// Snapshot copies an archive in the order of A8, too (snapshot.go), from a copy of gmail.db that VACUUM INTO makes of one moment; the journal is cut behind the batch that it contains.
+//
 // # Who owns what
 //
 // A Reader owns pooled query_only connections and may be used by many goroutines. A Writer owns a Reader, the lock, the journal and one

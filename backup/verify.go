@@ -14,7 +14,7 @@ import (
 	"mailkeep/archive"
 )
 
-// VerifyAll, as the depth of a verification, fetches and hashes every message.
+// VerifyAll is the depth of a verification that fetches and hashes every message.
 const VerifyAll = -1
 
 // ProblemKind tells apart what a verification finds.
