@@ -170,7 +170,7 @@ func (a *applier) item(i *itemFact) error {
 	if err == sql.ErrNoRows {
 		var result sql.Result
 		if result, err = a.exec(`INSERT INTO message (id, ref, size)
-			SELECT max(message, coalesce((SELECT max(id) FROM message), 0)) + 1, ?, ? FROM dropped`, i.Ref, i.Size); err == nil {
+			SELECT max(coalesce((SELECT message FROM dropped), 0), coalesce((SELECT max(id) FROM message), 0)) + 1, ?, ?`, i.Ref, i.Size); err == nil {
 			message, err = result.LastInsertId()
 		}
 	}

@@ -56,6 +56,7 @@ func Dump(dir string) (string, error) {
 		rows.Close()
 	}
 	return b.String(), nil
+}
 
 // WithStep returns options with which Snapshot calls step before each of its steps, and ends when that fails.
 func (o SnapshotOptions) WithStep(step func(name string) error) SnapshotOptions {

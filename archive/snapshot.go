@@ -40,8 +40,8 @@ type Snapshotted struct {
 }
 
 const (
-	snapshotFile = "SNAPSHOT"
-	snapshotText = "This folder is made and brought up to date by \"mailkeep snapshot\": a copy of another mailkeep archive, and one itself.\n" +
+	copyMark     = "SNAPSHOT"
+	copyMarkText = "This folder is made and brought up to date by \"mailkeep snapshot\": a copy of another mailkeep archive, and one itself.\n" +
 		"To use it as an archive of its own from now on, remove this file.\n\n"
 )
 
@@ -147,8 +147,8 @@ func (s *snapshotter) open(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(s.to, journalDir), 0o700); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(s.to, snapshotFile)); err != nil {
-		if err := writeDurably(filepath.Join(s.to, snapshotFile), []byte(snapshotText)); err != nil {
+	if _, err := os.Stat(filepath.Join(s.to, copyMark)); err != nil {
+		if err := writeDurably(filepath.Join(s.to, copyMark), []byte(copyMarkText)); err != nil {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func (s *snapshotter) close() error {
 
 // checkTarget lets a folder pass that is a snapshot, or nothing yet.
 func (s *snapshotter) checkTarget() error {
-	if _, err := os.Stat(filepath.Join(s.to, snapshotFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(s.to, copyMark)); err == nil {
 		return nil
 	}
 	names, err := os.ReadDir(s.to)
@@ -201,7 +201,7 @@ func (s *snapshotter) checkLineage(ctx context.Context) error {
 	if seq > ours {
 		return fmt.Errorf("the snapshot there is newer (batch %d) than the archive (batch %d); name another folder: %w", seq, ours, ErrNotSnapshot)
 	}
-	if theirs.File == "" {
+	if theirs.Offset == 0 {
 		return nil
 	}
 	was, err := journalTail(s.to, theirs)
@@ -376,5 +376,5 @@ func (s *snapshotter) mark(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return writeDurably(filepath.Join(s.to, snapshotFile), append([]byte(snapshotText), append(note, '\n')...))
+	return writeDurably(filepath.Join(s.to, copyMark), append([]byte(copyMarkText), append(note, '\n')...))
 }

@@ -182,14 +182,14 @@ func (s *snapshotter) journalNames() ([]string, error) {
 		return nil, err
 	}
 	names := slices.DeleteFunc(months, func(name string) bool { return name > s.end.File })
-	if s.end.File != "" && !slices.Contains(names, s.end.File) {
-		return nil, errMoved
+	if s.end.Offset > 0 && !slices.Contains(names, s.end.File) {
+		return nil, errMoved // compacted since
 	}
 	compacted, err := journalSnapshots(dir)
 	if err != nil {
 		return nil, err
 	}
-	newest := fmt.Sprintf("snapshot-%012d%s", s.done.ModSeq, journalExt)
+	newest := snapshotFile(s.done.ModSeq)
 	return append(names, slices.DeleteFunc(compacted, func(name string) bool { return name > newest })...), nil
 }
 

@@ -154,6 +154,40 @@ func TestSnapshotBesideAWriter(t *testing.T) {
 	}
 }
 
+// The journal is compacted before a snapshot, and while one is taken.
+func TestSnapshotOfACompactedJournal(t *testing.T) {
+	s := newSource(t, archive.IMAP)
+	box := s.folder("INBOX", "", 1)
+	s.bustle(box, 1, 5)
+	to := filepath.Join(t.TempDir(), "snap")
+	s.snapshot(to, archive.SnapshotOptions{})
+	for _, when := range []string{"before", "messages", "journal", "others", "switch", "tidy"} {
+		s.bustle(box, 10*len(when), 3)
+		if when == "before" {
+			s.compact()
+		}
+		once := false
+		s.snapshot(to, archive.SnapshotOptions{}.WithStep(func(step string) error {
+			if step == when && !once {
+				once = true
+				s.compact()
+			}
+			return nil
+		}))
+		archivetest.Check(t, to)
+		if got := showsIn(t, to); got != s.shows() {
+			t.Errorf("%s: the snapshot shows\n%s\nwant\n%s", when, got, s.shows())
+		}
+	}
+}
+
+func (s *source) compact() {
+	s.t.Helper()
+	if _, err := s.w.Compact(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func TestSnapshotRefuses(t *testing.T) {
 	s := newSource(t, archive.IMAP)
 	box := s.folder("INBOX", "", 1)

@@ -244,5 +244,5 @@ func (a *applier) drop(ref Ref) error {
 	if err := a.row("DELETE FROM message WHERE ref = ? RETURNING id", ref).Scan(&id); err != nil {
 		return err
 	}
-	return a.do("UPDATE dropped SET message = max(message, ?)", id)
+	return a.do("INSERT INTO dropped (one, message) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET message = max(message, ?1)", id)
 }

@@ -37,9 +37,8 @@ CREATE TABLE buried (
 ) WITHOUT ROWID;
 CREATE INDEX buried_tombstone ON buried (tombstone_id);
 
--- The highest id that a message had which is no longer here: ids of messages are never used again.
+-- The highest id that a message had which is no longer here: ids of messages are never used again. No row before the first.
 CREATE TABLE dropped (
 	one     INTEGER PRIMARY KEY CHECK (one = 1),
 	message INTEGER NOT NULL
 );
-INSERT INTO dropped (one, message) VALUES (1, 0);
