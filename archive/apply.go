@@ -180,9 +180,14 @@ func (a *applier) item(i *itemFact) error {
 	if err != nil {
 		return err
 	}
+	account := max(i.Account, 1)
+	thread := i.ThreadID
+	if i.OwnThread {
+		thread = i.SourceID
+	}
 	_, offset := i.Date.Zone()
 	err = a.do("INSERT INTO item (id, account_id, message_id, source_id, thread_id, date, zone, flags, modseq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		i.ID, i.Account, message, i.SourceID, i.ThreadID, i.Date.Unix(), offset/60, i.Flags, a.seq)
+		i.ID, account, message, i.SourceID, thread, i.Date.Unix(), offset/60, i.Flags, a.seq)
 	if err != nil {
 		return err
 	}

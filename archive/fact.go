@@ -81,12 +81,13 @@ type renumberFact struct {
 // itemFact creates an item with its first entries and its location, and the message if it is new.
 type itemFact struct {
 	ID          ItemID       `json:"id"`
-	Account     AccountID    `json:"account"`
+	Account     AccountID    `json:"account,omitempty"` // 0 stands for 1: most archives have one account, and most lines are items
 	Ref         Ref          `json:"sha256"`
 	Size        int64        `json:"size"`
 	Fingerprint *Fingerprint `json:"fp,omitempty"`
 	SourceID    string       `json:"source,omitempty"`
 	ThreadID    string       `json:"thread,omitempty"`
+	OwnThread   bool         `json:"own,omitempty"` // the thread's id is SourceID, as Gmail has it for the first message of each; ThreadID is "" then
 	Date        time.Time    `json:"date"`
 	Flags       string       `json:"flags,omitempty"`
 	In          []placed     `json:"in,omitempty"`

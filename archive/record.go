@@ -132,6 +132,12 @@ func (r *recorder) create(c *Copy, folder *Folder, at place) error {
 	if item.Date.IsZero() {
 		item.Date = keepableDate(r.now.UTC())
 	}
+	if item.Account == 1 {
+		item.Account = 0
+	}
+	if item.OwnThread = c.SourceID != "" && c.ThreadID == c.SourceID; item.OwnThread {
+		item.ThreadID = ""
+	}
 	if !c.Fingerprint.IsZero() {
 		item.Fingerprint = &c.Fingerprint
 	}

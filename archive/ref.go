@@ -3,6 +3,7 @@ package archive
 import (
 	"crypto/sha256"
 	"database/sql/driver"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 )
@@ -72,14 +73,20 @@ func FingerprintOf(header []byte, size int64) Fingerprint {
 // IsZero tells whether f is no fingerprint.
 func (f Fingerprint) IsZero() bool { return f == Fingerprint{} }
 
-// MarshalText writes hexadecimal digits, which the journal holds.
-func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(f[:])), nil }
+// MarshalText writes base64 without padding, which the journal holds: there is one in most lines, and nobody looks for it.
+func (f Fingerprint) MarshalText() ([]byte, error) {
+	return []byte(base64.RawStdEncoding.EncodeToString(f[:])), nil
+}
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText reads what MarshalText wrote, and the hexadecimal digits of older journals.
 func (f *Fingerprint) UnmarshalText(text []byte) error {
-	b, err := hex.DecodeString(string(text))
+	decode := base64.RawStdEncoding.DecodeString
+	if len(text) == 2*len(f) {
+		decode = hex.DecodeString
+	}
+	b, err := decode(string(text))
 	if err != nil || len(b) != len(f) {
-		return fmt.Errorf("parse fingerprint %q: want %d hexadecimal digits", text, 2*len(f))
+		return fmt.Errorf("parse fingerprint %q: want base64 or hexadecimal digits of %d bytes", text, len(f))
 	}
 	copy(f[:], b)
 	return nil

@@ -2,6 +2,7 @@
 //
 //	go run ./integration/bench serve  [flags]    the IMAP server beside Dovecot (Maildir and sdbox)
 //	go run ./integration/bench backup [flags]    the backup beside mbsync, both from a Dovecot
+//	go run ./integration/bench check [flags]     the check of an archive beside sha256sum on two processors
 //
 // Peers and servers are started by it, on loopback ports and in temporary folders, and ended again. It prints scenario, ours, theirs, ratio,
 // goal, and exits with 1 when a goal is missed or an answer was wrong, 2 when it was called wrongly or a peer is not installed.
@@ -30,16 +31,17 @@ const (
 // errUsage is wrapped by errors of the call, not of what was measured.
 var errUsage = errors.New("usage")
 
-var benches = map[string]func(context.Context, *env) error{"serve": benchServe, "backup": benchBackup}
+var benches = map[string]func(context.Context, *env) error{"serve": benchServe, "backup": benchBackup, "check": benchCheck}
 
-const usage = `usage: bench serve|backup [flags]
+const usage = `usage: bench serve|backup|check [flags]
 
   serve    mailkeep's IMAP server beside Dovecot with Maildir and with sdbox
   backup   mailkeep's backup beside mbsync, both reading from one Dovecot
+  check    mailkeep's check beside sha256sum, two at a time, over the same files
 
   --scale small     1,000 messages; under a minute (default)
   --scale full      serve: 20,000 messages of 31 KB and 100,000 of 7 KB in 61 mailboxes each, then how cost grows up to 1,000,000;
-                    some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages
+                    some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages. check: 100,000 messages, 3 GB
   --only REGEXP     serve: only what matches, by corpus and scenario, such as "full-20000 .*LOGIN", "small-100000" or "tiny" (how cost grows)
   --json FILE       also write the figures there
   --markdown FILE   also write the tables there; what else the file says stays
