@@ -212,3 +212,21 @@ func TestMovedOutsideSelection(t *testing.T) {
 		})
 	}
 }
+
+func TestExclude(t *testing.T) {
+	r := newRig(t, gmailsim.Options{Locale: "fr"})
+	r.deliver(labelled(1, `\Inbox`, "Lists/a"))
+	r.deliver(labelled(2, `\Trash`))
+	r.deliver(labelled(3, `\Spam`))
+	r.o.Exclude = []string{"spam", "Trash", "Lists/*"}
+	r.run()
+	have, _ := r.kept()
+	for name := range have {
+		if strings.HasPrefix(name, "Lists") || name == r.srv.FolderName(`\Trash`) || name == r.srv.FolderName(`\Junk`) {
+			t.Errorf("%q is there", name)
+		}
+	}
+	if len(have[r.srv.FolderName(`\All`)]) != 1 {
+		t.Errorf("All Mail: %v", have)
+	}
+}
