@@ -17,22 +17,36 @@ const multi = "From: Ann <ann@example.org>\r\nSubject: parts\r\nMIME-Version: 1.
 	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nFrom: x@example.org\r\n\r\ninner body\r\n" +
 	"--b\r\nContent-Transfer-Encoding: x-strange\r\n\r\nwhat\r\n--b--\r\n"
 
+// itemTest is what is asked for of a message, and what stands between the brackets of the answer.
+type itemTest struct{ items, want string }
+
+func (c *client) checkItems(message int, tests []itemTest) {
+	c.t.Helper()
+	for _, test := range tests {
+		want := fmt.Sprintf("* %d FETCH (%s)\r\n", message, test.want)
+		if got := c.ok(fmt.Sprintf("FETCH %d %s", message, test.items)); got != want {
+			c.t.Errorf("%s:\ngot  %q\nwant %q", test.items, got, want)
+		}
+	}
+}
+
+// lit is a literal.
+func lit(s string) string { return fmt.Sprintf("{%d}\r\n%s", len(s), s) }
+
 func TestFetchItems(t *testing.T) {
 	s := newArchive(t)
 	s.add(simple, "INBOX", `\Seen`, "$Forwarded")
-	s.add(multi, "INBOX")
 	c := login(t, serve(t, s.w.Reader, testOptions()))
 	c.ok("SELECT INBOX")
 	header, body, _ := strings.Cut(simple, "\r\n\r\n")
 	header += "\r\n\r\n"
-	lit := func(s string) string { return fmt.Sprintf("{%d}\r\n%s", len(s), s) }
 	env := `("Wed, 3 Mar 2021 10:00:00 +0100" "hello" (("Ann" NIL "ann" "example.org")) (("Ann" NIL "ann" "example.org")) (("Ann" NIL "ann" "example.org")) ((NIL NIL "bob" "example.org")) NIL NIL NIL "<1@example.org>")`
 	date := `" 4-Mar-2021 05:06:07 +0200"`
 	size := fmt.Sprint(len(simple))
 	plain := fmt.Sprintf(`("text" "plain" NIL NIL NIL "7bit" %d 1)`, len(body))
 	extended := fmt.Sprintf(`("text" "plain" NIL NIL NIL "7bit" %d 1 NIL NIL NIL NIL)`, len(body))
 	flags := `FLAGS ($Forwarded \Seen)`
-	tests := []struct{ items, want string }{
+	c.checkItems(1, []itemTest{
 		{"FLAGS", flags},
 		{"(UID)", "UID 1"},
 		{"FAST", flags + " INTERNALDATE " + date + " RFC822.SIZE " + size},
@@ -67,13 +81,16 @@ func TestFetchItems(t *testing.T) {
 		{"BINARY.PEEK[1]<6.5>", "BINARY[1]<6> " + lit("world")},
 		{"(BINARY.SIZE[] BINARY.SIZE[1] BINARY.SIZE[7])", "BINARY.SIZE[] " + size + " BINARY.SIZE[1] " + fmt.Sprint(len(body)) + " BINARY.SIZE[7] 0"},
 		{"BINARY[7]", "BINARY[7] NIL"},
-	}
-	for _, test := range tests {
-		if got := c.ok("FETCH 1 " + test.items); got != "* 1 FETCH ("+test.want+")\r\n" {
-			t.Errorf("%s:\ngot  %q\nwant %q", test.items, got, "* 1 FETCH ("+test.want+")\r\n")
-		}
-	}
-	tests = []struct{ items, want string }{
+	})
+}
+
+func TestFetchItemsOfParts(t *testing.T) {
+	s := newArchive(t)
+	s.add(simple, "INBOX")
+	s.add(multi, "INBOX")
+	c := login(t, serve(t, s.w.Reader, testOptions()))
+	c.ok("SELECT INBOX")
+	c.checkItems(2, []itemTest{
 		{"BODY[1]", "BODY[1] " + lit("h=C3=A9llo")},
 		{"BODY[1.MIME]", "BODY[1.MIME] " + lit("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")},
 		{"BINARY[1]", "BINARY[1] " + lit("héllo")},
@@ -86,12 +103,7 @@ func TestFetchItems(t *testing.T) {
 		{"BODY[5]", "BODY[5] NIL"},
 		{"BODY[4]", "BODY[4] " + lit("what")},
 		{"BODY[MIME]", "BODY[MIME] NIL"},
-	}
-	for _, test := range tests {
-		if got := c.ok("FETCH 2 " + test.items); got != "* 2 FETCH ("+test.want+")\r\n" {
-			t.Errorf("%s:\ngot  %q\nwant %q", test.items, got, "* 2 FETCH ("+test.want+")\r\n")
-		}
-	}
+	})
 	for _, item := range []string{"BINARY[4]", "BINARY.SIZE[4]"} {
 		got, tagged := c.do("FETCH 1:2 (UID " + item + ")")
 		if !strings.HasPrefix(got, "* 1 FETCH (UID 1 ") || strings.Contains(got, "* 2") || !strings.HasPrefix(tagged, "NO [UNKNOWN-CTE]") {

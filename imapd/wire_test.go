@@ -222,8 +222,7 @@ func TestMalformedCommands(t *testing.T) {
 	s := newArchive(t)
 	s.mailbox("INBOX", "")
 	s.add(simple, "INBOX")
-	addr := serve(t, s.w.Reader, testOptions())
-	c := login(t, addr)
+	c := login(t, serve(t, s.w.Reader, testOptions()))
 	c.ok("SELECT INBOX")
 	c.talk(`
 		C: 
@@ -285,6 +284,13 @@ func TestMalformedCommands(t *testing.T) {
 		C: r FETCH 1 BODY[1.NONSENSE]
 		S: r BAD ~
 	`)
+}
+
+// Whoever goes on sending what is no command is no IMAP client.
+func TestTooManyMalformedCommands(t *testing.T) {
+	s := newArchive(t)
+	addr := serve(t, s.w.Reader, testOptions())
+	c := login(t, addr)
 	// One at a time, as what is sent after the end could make the system drop the farewell.
 	for n := 0; ; n++ {
 		c.send("(\r\n")

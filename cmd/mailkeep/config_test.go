@@ -75,7 +75,7 @@ func TestConfigErrors(t *testing.T) {
 		{"web address", "[serve]\nweb = \"8143\"", `f:2: serve.web must be an address and a port such as "127.0.0.1:8143"`},
 		{"no address", "[serve]\nimap = \"\"", "f:2: serve.imap must be an address and a port"},
 		{"login without user", "[[serve.login]]\npassword_hash = \"x\"", "f:1: the login has no user"},
-		{"login of nobody", account + "[[serve.login]]\nuser = \"u\"\npassword_hash = \"" + hashOf("x") + "\"\naccount = \"a@b\"", `f:7: login "u" names the unknown account "a@b"; did you mean "a@b.c"?`},
+		{"login of nobody", account + "[[serve.login]]\nuser = \"u\"\npassword_hash = \"" + hashOf(t, "x") + "\"\naccount = \"a@b\"", `f:7: login "u" names the unknown account "a@b"; did you mean "a@b.c"?`},
 		{"line break", "[[account]]\nuser = \"a\\nb\"", "f:2: account.user must not contain line breaks"},
 		{"after a long value", "[archive]\npath = '''x\ny'''\n[serve]\nfoo = 1", "f:2: archive.path must not contain line breaks"},
 		{"empty path", "[archive]\npath = \"\"", "f:2: archive.path must not be empty"},

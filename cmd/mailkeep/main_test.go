@@ -41,10 +41,20 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"mailkeep": func() {
 			keyring.MockInitWithError(errors.New("no keyring in this test"))
-			os.Exit(run(testFinder()))
+			finder, err := testFinder()
+			exitOn(err)
+			os.Exit(run(finder))
 		},
-		"visit": visit,
+		"visit": func() { exitOn(visit()) },
 	})
+}
+
+// exitOn ends a program of the scripts that cannot do its part.
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // TestScripts runs testdata/*.txtar on the real main.
@@ -56,7 +66,7 @@ func TestScripts(t *testing.T) {
 			e.Values[oauthKey{}] = map[string]*oauthserver.Server{}
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config-home"))
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
-			e.Setenv("HASH", hashOf("secret"))
+			e.Setenv("HASH", hashOf(t, "secret"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -103,10 +113,11 @@ func simOf(ts *testscript.TestScript, name string) *gmailsim.Server {
 	return s
 }
 
-func hashOf(password string) string {
+func hashOf(t *testing.T, password string) string {
+	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	return string(hash)
 }
