@@ -69,37 +69,41 @@ func (f *fetcher) readsBodies() bool {
 	return false
 }
 
-// parts cuts what is asked for into runs of messages, each of which lies in one block of the snapshot.
+// parts cuts what is asked for into runs of messages.
 func (f *fetcher) parts(yield func(*part) bool) {
 	bodies, kind := f.readsBodies(), f.assembledKind()
-	cut := func(p *part, to int) bool {
-		if p.to = to; p.from == to {
-			return true
-		}
-		if kind != "" {
-			p.key = f.snap.assembledKey(p, kind)
-		}
-		return yield(p)
-	}
 	for _, sp := range f.spans {
-		p, bytes := &part{from: sp.from}, int64(0)
-		for i, r := range f.snap.rows(sp.from, sp.to) {
-			large := bodies && r.size > wholeLimit
-			if i-p.from >= aheadRows && !f.rowOnly || bytes > aheadBytes || large || p.alone || f.snap.startsBlock(i) {
-				if !cut(p, i) {
-					return
-				}
-				p, bytes = &part{from: i}, 0
+		for from := sp.from; from < sp.to; {
+			p := f.cut(from, sp.to, bodies)
+			p.key = f.snap.assembledKey(p, kind)
+			if !yield(p) {
+				return
 			}
-			p.alone = large
-			if bodies {
-				bytes += r.size
-			}
-		}
-		if !cut(p, sp.to) {
-			return
+			from = p.to
 		}
 	}
+}
+
+// cut returns the part that begins at an index, and goes up to another at most. It lies in one block of the snapshot.
+func (f *fetcher) cut(from, to int, bodies bool) *part {
+	k := f.snap.block(from)
+	block, start := f.snap.blocks[k], f.snap.starts[k]
+	p := &part{from: from, to: min(to, start+len(block))}
+	if !f.rowOnly {
+		p.to = min(p.to, from+aheadRows)
+	}
+	bytes := int64(0)
+	for i := from; bodies && i < p.to; i++ {
+		size := block[i-start].size
+		switch {
+		case i > from && (size > wholeLimit || bytes > aheadBytes):
+			p.to = i
+		case size > wholeLimit:
+			p.to, p.alone = i+1, true
+		}
+		bytes += size
+	}
+	return p
 }
 
 // assembly answers one FETCH in parts.
