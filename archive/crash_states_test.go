@@ -30,6 +30,7 @@ var crashWorkloads = map[string]func(t *testing.T, dir string, mark func(*archiv
 	"backup":     backupWorkload,
 	"compaction": compactionWorkload,
 	"rebuild":    rebuildWorkload,
+	"prune":      pruneWorkload,
 }
 
 // After a crash at any moment the archive opens, its invariants hold, and it is as it was after the last step that had been reported as done, or after the next one,
@@ -304,6 +305,40 @@ func rebuildWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
 	})
 	mark(s.w.Reader)
 	record(archive.Batch{Copies: s.letters(inbox, 5, 6)})
+	if err := s.w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pruneWorkload lets messages go, takes that back, and lets them go for good.
+func pruneWorkload(t *testing.T, dir string, mark func(*archive.Reader)) {
+	s, record := crashSource(t, dir, mark)
+	inbox, junk := s.marked(record, "INBOX", 7), s.marked(record, "Junk", 8)
+	record(archive.Batch{Copies: append(s.letters(inbox, 1, 6), s.letters(junk, 5, 9)...)})
+	record(archive.Batch{Gone: []archive.Location{{Folder: inbox, UID: 2}, {Folder: junk, UID: 5}, {Folder: junk, UID: 8}}})
+	prune := func(tombstones bool) archive.PruneID {
+		plan, err := s.w.PlanPrune(ctx, archive.PrunePolicy{Text: "test", GoneBefore: time.Now().Add(time.Hour), Tombstones: tombstones})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, err := s.w.Prune(ctx, plan, nil)
+		if err != nil || done.Items != 2 {
+			t.Fatalf("pruned %+v, %v", done, err)
+		}
+		mark(s.w.Reader)
+		return done.ID
+	}
+	if _, err := s.w.UndoPrune(ctx, prune(true), nil); err != nil {
+		t.Fatal(err)
+	}
+	mark(s.w.Reader)
+	prune(true)
+	record(archive.Batch{Copies: s.letters(inbox, 10, 11)})
+	emptied, err := s.w.EmptyQuarantine(ctx, time.Now().Add(time.Hour))
+	if err != nil || emptied.Messages == 0 {
+		t.Fatalf("emptied %+v, %v", emptied, err)
+	}
+	mark(s.w.Reader)
 	if err := s.w.Close(); err != nil {
 		t.Fatal(err)
 	}

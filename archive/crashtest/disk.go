@@ -155,8 +155,8 @@ func (d *Disk) folder(others int, content func(*file) []byte) Folder {
 			if parent, ok := tree[path.Dir(op.Path)]; ok && parent == 0 {
 				tree[op.Path] = op.File
 			}
-		case Remove:
-			delete(tree, op.Path)
+		case Remove: // of a folder, only when it was empty
+			maps.DeleteFunc(tree, func(name string, _ int) bool { return name == op.Path || strings.HasPrefix(name, op.Path+"/") })
 		case Link, Rename:
 			move(tree, op.Op)
 		}
