@@ -38,6 +38,7 @@
 //
 // One goroutine reads, Options.Connections goroutines download, one records. All borrow connections from a pool (pool.go) and hold none while they wait for each
 // other, so that a single connection suffices. Lost connections are opened again after a pause, a bounded number of times without progress in between.
+// The very first one is tried again only when it was dropped: a wrong password, an unknown host or a port where nobody listens is told at once.
 //
 // # Protocol
 //

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -90,14 +91,55 @@ func brokenOff(err error) bool {
 	if errors.As(err, &netErr) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return true
 	}
-	// The client formats causes into text.
+	return saysBroken(err)
+}
+
+// saysBroken looks for the end of a connection in the text of an error, since the client library formats causes into text.
+func saysBroken(err error) bool {
 	text := err.Error()
-	for _, sign := range []string{"EOF", "timeout", "connection reset", "closed network connection", "broken pipe"} {
+	for _, sign := range []string{"EOF", "timeout", "connection reset", "closed network connection", "connection closed before greeting", "broken pipe"} {
 		if strings.Contains(text, sign) {
 			return true
 		}
 	}
 	return false
+}
+
+// passing tells whether what kept the very first connection from being opened may be over soon: it was dropped, its answer was garbled, or the server asks to come back later.
+// Anything else is more likely a mistake in the settings, and waiting would only delay the sentence that says so.
+func passing(err error) bool {
+	var dns *net.DNSError
+	var no *imap.Error
+	switch {
+	case errors.As(err, &dns):
+		return !dns.IsNotFound
+	case errors.As(err, &no):
+		return errors.Is(err, ErrConnection)
+	case errors.Is(err, ErrProtocol): // the greeting was one of IMAP
+		return true
+	}
+	return dropped(err)
+}
+
+// fleeting are the system's errors of a network that is away or of a connection that was cut, here and as Windows numbers them. A refused connection is none: nobody
+// listens there.
+var fleeting = []syscall.Errno{syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTUNREACH,
+	10050, 10051, 10053, 10054, 10065}
+
+// dropped tells whether a connection that could be opened was lost, or answered no more, or the network is away. Nothing at all on a port is something else.
+func dropped(err error) bool {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return slices.Contains(fleeting, errno)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "remote error") { // the latter is an alert of TLS
+		return false
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	return saysBroken(err)
 }
 
 // classify gives an error of a command its kind and its advice.

@@ -9,6 +9,9 @@ import (
 	"mailkeep/integration/gmailsim"
 )
 
+// greeting is as long as a greeting is at most, in bytes.
+const greeting = 100
+
 // faults are the rows of the matrix.
 var faults = []weather{
 	{name: "closed at a byte", strike: byteAt(gmailsim.Action{Close: true})},
@@ -50,7 +53,11 @@ var faults = []weather{
 		return f
 	}},
 	{name: "garbage before an answer", strike: command("", gmailsim.Action{Raw: "\x00\xff{12}garbage\r\n\r\n)(\"\r\n"})},
-	{name: "garbage at a byte", strike: byteAt(gmailsim.Action{Raw: "\r\n* 1 FETCH (UID 1 BODY[] {5000000}\r\n", Close: true})},
+	{name: "garbage at a byte", strike: func(c *cell) gmailsim.Fault {
+		f := byteAt(gmailsim.Action{Raw: "\r\n* 1 FETCH (UID 1 BODY[] {5000000}\r\n", Close: true})(c)
+		f.When.Byte += greeting // what greets with garbage is not taken for an IMAP server
+		return f
+	}},
 	{name: "silence instead of an answer", strike: func(c *cell) gmailsim.Fault {
 		c.o.Silence = time.Second
 		return command("", gmailsim.Action{Stall: true})(c)

@@ -112,17 +112,23 @@ func (p *pool) charge(s *Session, reserved int64) {
 	p.quota.spend(received, reserved)
 }
 
+// firstRetries is how often the very first connection is tried again when it is dropped: about a minute, after which somebody who set the wrong port wants to know.
+const firstRetries = 6
+
 // wait notes a failure and pauses, or returns the error when that happened too often.
 func (p *pool) wait(ctx context.Context, err error) error {
 	p.mu.Lock()
 	p.failures++
-	n := p.failures
-	if p.sum.connections == 0 {
-		n = p.o.Retries + 1 // the very first one: more likely a mistake in the settings than bad luck
+	n, most := p.failures, p.o.Retries
+	if p.sum.connections == 0 { // the very first one: it may be a mistake in the settings
+		most = min(most, firstRetries)
+		if !passing(err) {
+			most = 0
+		}
 	}
 	pause := p.pause.NextBackOff()
 	p.mu.Unlock()
-	if n > p.o.Retries {
+	if n > most {
 		return err
 	}
 	p.warn(Warning{Kind: WarnReconnect, Text: fmt.Sprintf("%v; trying again", err)})
@@ -274,6 +280,9 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 	p.live++
 	p.mu.Unlock()
 	if err != nil {
+		if s.noted.overQuota() && refused(err) == nil {
+			err = overQuota(err)
+		}
 		p.retire(s)
 		return nil, classify(err, "log in")
 	}

@@ -95,12 +95,23 @@ func NewSession(c net.Conn, o SessionOptions) (*Session, error) {
 	})
 	if err := s.Client.WaitGreeting(); err != nil {
 		s.Close()
-		if no := refused(err); no != nil {
-			return nil, fail(ErrConnection, err, "connect: the server does not want to talk now; wait and run the backup again")
-		}
-		return nil, fail(ErrConnection, err, "connect: the server did not greet as an IMAP server; check host, port and the tls setting")
+		return nil, s.greetingError(err)
 	}
 	return s, nil
+}
+
+// greetingError explains why a server did not greet.
+func (s *Session) greetingError(err error) error {
+	var bye *imap.Error
+	switch {
+	case s.noted.overQuota():
+		return overQuota(err)
+	case errors.As(err, &bye):
+		return fail(ErrConnection, err, "connect: the server does not want to talk now; wait and run the backup again")
+	case brokenOff(err):
+		return fail(ErrConnection, err, "connect: the connection was closed before the server had greeted; check host, port and the tls setting, or try again later")
+	}
+	return fail(ErrConnection, err, "connect: the server did not greet as an IMAP server; check host, port and the tls setting")
 }
 
 // socket notes why a connection ended: the client library tells the first thing it took offence at, which may be another.
@@ -192,13 +203,21 @@ func (s *Session) Login(user, password string) error {
 		}
 		return s.Authenticate(sasl.NewPlainClient("", user, password))
 	}
-	return LoginError(s.Client.Login(user, password).Wait())
+	return s.loginError(s.Client.Login(user, password).Wait())
 }
 
 // Authenticate logs in with a SASL mechanism. Its errors are those of LoginError.
 func (s *Session) Authenticate(mechanism sasl.Client) error {
 	defer s.guard(context.Background(), loginSilence)()
-	return LoginError(s.Client.Authenticate(mechanism))
+	return s.loginError(s.Client.Authenticate(mechanism))
+}
+
+// loginError is LoginError, and knows of a BYE [OVERQUOTA] too, which the client library tells as the end of the connection only.
+func (s *Session) loginError(err error) error {
+	if err != nil && answered(err) == nil && s.noted.overQuota() {
+		return overQuota(err)
+	}
+	return LoginError(err)
 }
 
 func (s *Session) expired() bool { return !s.Expires.IsZero() && !time.Now().Before(s.Expires) }

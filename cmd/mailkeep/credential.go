@@ -81,6 +81,12 @@ func sessionMargin(life time.Duration) time.Duration {
 // login does the SASL exchange and puts the server's reasons into words.
 func (t *tokenCredential) login(s *backup.Session, token string) error {
 	caps := s.Client.Caps()
+	if caps == nil { // the connection was lost; asked again, the client says why
+		if _, err := s.Client.Capability().Wait(); err != nil {
+			return backup.LoginError(err)
+		}
+		caps = s.Client.Caps()
+	}
 	m, err := oauth.Choose(func(name string) bool { return caps.Has(imap.Cap("AUTH=" + name)) }, t.acct.User, token, t.acct.Host)
 	if errors.Is(err, oauth.ErrNoMechanism) {
 		return tellf(errors.Join(backup.ErrAuth, err), "log in: %s takes no OAuth 2.0 logins (%v); set auth to \"app-password\" or \"password\"", t.acct.Host, err)

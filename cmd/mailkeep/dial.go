@@ -64,7 +64,7 @@ func openSession(ctx context.Context, acct *Account, login func(*backup.Session)
 		session.Close()
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("%s: the server does not answer the login; try again later", acct.Host)
+		return nil, tellf(err, "%s: the server does not answer the login; try again later", acct.Host)
 	}
 	return nil, err
 }
@@ -206,7 +206,7 @@ func awaitGreeting(ctx context.Context, acct *Account, raw net.Conn) ([]byte, er
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fmt.Errorf("%s: the server accepts the connection and says nothing; check host and port", acct.Host)
 	case err != nil && n == 0:
-		return nil, fmt.Errorf("%s: the server closed the connection at once; try again later, or check host and port", acct.Host)
+		return nil, tellf(err, "%s: the server closed the connection at once; try again later, or check host and port", acct.Host)
 	case !bytes.HasPrefix(first[:n], []byte("* ")):
 		return nil, fmt.Errorf("%s: this is no IMAP server, it greets with %q; check host and port", acct.Host, clip(string(first[:n])))
 	}
@@ -297,7 +297,7 @@ func explainTLS(acct *Account, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return fmt.Errorf("%s: the server does not answer the TLS handshake; check host, port and tls", acct.Host)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s: the server closed the connection in the TLS handshake; check port and tls, or try again later", acct.Host)
+		return tellf(err, "%s: the server closed the connection in the TLS handshake; check port and tls, or try again later", acct.Host)
 	}
 	return tellf(err, "%s: the TLS handshake does not succeed: %s; check host, port and tls", acct.Host, plainTLS(err))
 }
