@@ -140,6 +140,9 @@ func (b *rebuilder) probe(ctx context.Context) error {
 	if errors.Is(err, ErrNewer) {
 		return closing(err, db)
 	}
+	if errors.Is(err, ErrOlder) {
+		err = nil // it is brought up to today's where it is copied
+	}
 	var lines []string
 	if err == nil {
 		err = db.SelectContext(ctx, &lines, "PRAGMA integrity_check(1)")

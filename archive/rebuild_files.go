@@ -96,7 +96,8 @@ func (b *rebuilder) unknownFiles(ctx context.Context, m *mender) ([]recovered, e
 				continue
 			}
 			var known int
-			if err := m.tx.GetContext(ctx, &known, "SELECT count(*) FROM message WHERE ref = ?", ref); err != nil {
+			// What was pruned shall not come back, whatever a crash left of it.
+			if err := m.tx.GetContext(ctx, &known, "SELECT (SELECT count(*) FROM message WHERE ref = ?1) + (SELECT count(*) FROM tombstone WHERE ref = ?1)", ref); err != nil {
 				return nil, err
 			}
 			if known > 0 {

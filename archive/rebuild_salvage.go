@@ -51,6 +51,9 @@ func (b *rebuilder) copyOld(ctx context.Context) error {
 
 // catchUp applies what the journal has behind the copy of gmail.db, as a Writer would. It tells whether anything is missing in spite of that.
 func (b *rebuilder) catchUp(ctx context.Context, work *sqlx.DB) (lossy bool, err error) {
+	if err := migrate(work); err != nil {
+		return false, err
+	}
 	var at position
 	if err := work.GetContext(ctx, &at, "SELECT file, offset FROM applied"); err != nil {
 		return false, err
@@ -155,6 +158,7 @@ func (m *mender) dangling() error {
 	return m.all(
 		"DELETE FROM location WHERE item_id NOT IN (SELECT id FROM item) OR folder_id NOT IN (SELECT id FROM folder)",
 		"DELETE FROM hole WHERE folder_id NOT IN (SELECT id FROM folder)",
+		"DELETE FROM buried WHERE folder_id NOT IN (SELECT id FROM folder) OR tombstone_id NOT IN (SELECT id FROM tombstone)",
 		"DELETE FROM vanished WHERE mailbox_id NOT IN (SELECT id FROM mailbox) OR EXISTS (SELECT 1 FROM entry e WHERE e.mailbox_id = vanished.mailbox_id AND e.uid = vanished.uid)",
 		"UPDATE folder SET uidvalidity = 0, uidnext = 0, source_modseq = 0, messages = 0",
 		"UPDATE folder SET mailbox_id = 0 WHERE mailbox_id NOT IN (SELECT id FROM mailbox)",
