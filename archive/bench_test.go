@@ -3,6 +3,8 @@ package archive_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"mailkeep/archive"
@@ -75,4 +77,27 @@ func BenchmarkEntries(b *testing.B) {
 			b.Fatal(len(entries), err)
 		}
 	}
+}
+
+// BenchmarkJournal appends batches of 500 items, as BenchmarkRecord does beside all else; one operation is one message. What it takes of that is the journal's share.
+func BenchmarkJournal(b *testing.B) {
+	dir := b.TempDir()
+	add, done := archive.AppendJournal(dir)
+	for n := 0; n < b.N; n += 500 {
+		if err := add(min(500, b.N-n)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := done(); err != nil {
+		b.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil || len(files) != 1 {
+		b.Fatal(files, err)
+	}
+	info, err := os.Stat(files[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(info.Size())/float64(b.N), "bytes/message")
 }

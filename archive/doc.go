@@ -7,7 +7,7 @@
 //	  FORMAT            what this folder is and how to read it without mailkeep
 //	  ab/abcdef...eml   one file per distinct message; the name is the SHA-256 of its bytes, the bytes are exactly as the server sent them
 //	  gmail.db          SQLite (WAL): the tables of schema/*.sql
-//	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows
+//	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows; a file a month, and snapshots
 //	  tmp/              messages on their way in; emptied when a Writer opens
 //	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here; prune-N/ is what prune N let go of (quarantine.go)
 //	  summaries/        a message.Summary of each message, derived (summaries.go); may be deleted at any time, and be older or newer than the rest
@@ -28,7 +28,7 @@
 //
 // # Invariants
 //
-// Code cites these by name; Reader.Check verifies them and every test that uses archivetest ends with that check.
+// Code cites these by name; Check verifies them and every test that uses archivetest ends with that check.
 //
 //   - A1 Every row's Ref has a complete file with that digest.
 //   - A2 A file without a row is harmless, and is adopted when the message is next offered.
@@ -55,6 +55,11 @@
 // Prune goes backwards: what Undo needs is written to quarantine/ first, then journal and rows let go of the items, then the files that nothing needs move to
 // quarantine/. A crash leaves a folder in quarantine/ without a prune, or files without rows (A2), which the next prune moves; never a row without its file. Undo puts the files in
 // place, then journal and rows; what it has dealt with is counted in the same batch, so that a crash makes nothing come back twice.
+//
+// Rebuild makes gmail.db.new from the journal, checks it, moves gmail.db to quarantine/ and renames the new one. In between there may be no gmail.db for a moment, which the next
+// Writer makes from the journal. When the journal is damaged it first gets a snapshot (journal_snapshot.go) of the rows that there are, and with its name the journal is whole again: what
+// follows is a rebuild like any other. Compact writes such a snapshot too, tells gmail.db durably where the journal goes on, and then moves the files that it supersedes to quarantine/.
+// Of a crash in between, OpenWriter sees that gmail.db stands where the snapshot was made, and goes on behind it.
 //
 // gmail.db is brought from an older schema to the newest by OpenWriter, on a copy that takes its place when it is whole; files and journal are not touched by that.
 //

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Alter changes the database of an archive behind its back.
@@ -84,3 +85,23 @@ func ReadJournal(dir string) (strict, lenient []ModSeq, strictErr error, damage 
 
 // CheckFormat judges a FORMAT file.
 func CheckFormat(dir string) error { return checkFormat(dir) }
+
+// AppendJournal appends a batch of n items like those of a Gmail account to a journal in dir, as a Writer does.
+func AppendJournal(dir string) (add func(n int) error, done func() error) {
+	j := &journal{dir: dir}
+	var seq ModSeq
+	id := ItemID(0)
+	add = func(n int) error {
+		facts := make([]fact, n)
+		for i := range facts {
+			id++
+			ref := RefOf(fmt.Append(nil, id))
+			print := FingerprintOf(ref[:], int64(id))
+			facts[i].Item = &itemFact{ID: id, Ref: ref, Size: 30000, Fingerprint: &print, SourceID: fmt.Sprint(1<<60 + int64(id)), OwnThread: true, Date: time.Unix(1.7e9+int64(id), 0).UTC(),
+				Flags: `\Seen`, In: []placed{{1, uint32(id)}, {2, uint32(id)}, {3, uint32(id)}}, At: place{1, 633655521, uint32(id)}}
+		}
+		seq++
+		return j.append(facts, seq, time.Unix(1.7e9, 0))
+	}
+	return add, j.close
+}
