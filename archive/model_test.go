@@ -78,6 +78,9 @@ func runModel(t *testing.T, kind archive.Kind, seed uint64) {
 		if m.rnd.IntN(12) == 0 {
 			m.reopen(dir)
 		}
+		if m.rnd.IntN(6) == 0 {
+			m.prunes(dir)
+		}
 		if m.follow(); t.Failed() {
 			t.Fatalf("seed %d, step %d", seed, step)
 		}

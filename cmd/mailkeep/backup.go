@@ -87,6 +87,9 @@ func (c *Config) pick(names []string) ([]Account, error) {
 
 // backupAll backs up one account after the other. A failure of one does not keep the others from their turn, unless it is the archive's.
 func (a *app) backupAll(ctx context.Context, dir string, accounts []Account, o backupOptions) (err error) {
+	if err := a.checkDisk(ctx, dir); err != nil {
+		return err
+	}
 	w, err := openWriter(dir)
 	if err != nil {
 		return err

@@ -96,7 +96,7 @@ type app struct {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.setupCommand(), a.loginCommand(), a.backupCommand(), a.serveCommand(), a.runCommand(),
-		a.statusCommand(), a.labelsCommand(), a.verifyCommand(), a.checkCommand(), a.rebuildCommand(), a.pruneCommand(), a.snapshotCommand(), a.demoCommand(),
+		a.statusCommand(), a.labelsCommand(), a.verifyCommand(), a.checkCommand(), a.rebuildCommand(), a.pruneCommand(), a.snapshotCommand(), a.demoCommand(), a.lockTestCommand(),
 	}
 }
 

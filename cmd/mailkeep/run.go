@@ -86,6 +86,9 @@ func (a *app) run(ctx context.Context, o runOptions) (err error) {
 	if err := ensureArchive(c.Archive); err != nil {
 		return err
 	}
+	if err := a.checkDisk(ctx, c.Archive); err != nil {
+		return err
+	}
 	r, err := openArchive(c.Archive)
 	if err != nil {
 		return err

@@ -39,6 +39,9 @@ func (a *app) serve(ctx context.Context, addr string) (err error) {
 	if addr != "" {
 		c.Serve.IMAP = addr
 	}
+	if err := a.checkDisk(ctx, c.Archive); err != nil {
+		return err
+	}
 	r, err := openArchive(c.Archive)
 	if err != nil {
 		return err

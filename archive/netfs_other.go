@@ -1,0 +1,5 @@
+//go:build !linux && !darwin && !windows
+
+package archive
+
+func networkFileSystem(string) string { return "" }
