@@ -206,18 +206,24 @@ func (c *client) do(command string) (untagged, tagged string) {
 func (c *client) until(tag string) (untagged, tagged string) {
 	c.t.Helper()
 	var all strings.Builder
+	tagged = c.copyUntil(tag, &all)
+	return all.String(), tagged
+}
+
+// copyUntil writes everything up to a tagged response to w, and returns that.
+func (c *client) copyUntil(tag string, w io.Writer) (tagged string) {
+	c.t.Helper()
 	for {
 		line := c.line() + "\r\n"
 		if rest, ok := strings.CutPrefix(line, tag+" "); ok {
-			return all.String(), strings.TrimSuffix(rest, "\r\n")
+			return strings.TrimSuffix(rest, "\r\n")
 		}
-		all.WriteString(line)
-		if size, _, ok := literalAt([]byte(line)); ok {
-			b := make([]byte, size)
-			if _, err := io.ReadFull(c.r, b); err != nil {
-				c.t.Fatal(err)
-			}
-			all.Write(b)
+		_, err := io.WriteString(w, line)
+		if size, _, ok := literalAt([]byte(line)); ok && err == nil {
+			_, err = io.CopyN(w, c.r, size)
+		}
+		if err != nil {
+			c.t.Fatal(err)
 		}
 	}
 }

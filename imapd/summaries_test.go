@@ -2,7 +2,9 @@ package imapd
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -30,15 +32,48 @@ func TestSummariesChangeNoAnswer(t *testing.T) {
 	for command, got := range answers(t, addr, len(messages)) {
 		if want := plain[command]; got != want {
 			at := 0
-			for at < min(len(got), len(want)) && got[at] == want[at] {
+			for at < min(len(got.start), len(want.start)) && got.start[at] == want.start[at] {
 				at++
 			}
-			t.Errorf("%s: with summaries %.200q, without %.200q", command, got[max(0, at-50):], want[max(0, at-50):])
+			t.Errorf("%s: with summaries %d bytes, without %d; from byte %d: %.200q, %.200q", command, got.size, want.size, at, got.start[at:], want.start[at:])
 		}
 	}
 }
 
-func answers(t *testing.T, addr string, n int) map[string]string {
+// answer is what a command was answered: a sum of it all, as many answers are too large to be kept, and how it begins.
+type answer struct {
+	sum   [sha256.Size]byte
+	size  int64
+	start string
+}
+
+func (c *client) answer(command string) answer {
+	c.t.Helper()
+	c.n++
+	tag := fmt.Sprintf("t%d", c.n)
+	c.send(tag + " " + command + "\r\n")
+	sum, start := sha256.New(), &beginning{}
+	tagged := c.copyUntil(tag, io.MultiWriter(sum, start))
+	if strings.HasPrefix(tagged, "BAD") {
+		c.t.Fatalf("%s: %s", command, tagged)
+	}
+	io.WriteString(io.MultiWriter(sum, start), tagged)
+	return answer{[sha256.Size]byte(sum.Sum(nil)), start.size, string(start.kept)}
+}
+
+// beginning keeps the first bytes of what is written to it, and counts the others.
+type beginning struct {
+	kept []byte
+	size int64
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.size += int64(len(p))
+	b.kept = append(b.kept, p[:min(len(p), max(0, 4096-len(b.kept)))]...)
+	return len(p), nil
+}
+
+func answers(t *testing.T, addr string, n int) map[string]answer {
 	t.Helper()
 	c := login(t, addr)
 	c.conn.SetDeadline(time.Now().Add(10 * time.Minute)) // the race detector takes its time
@@ -57,18 +92,12 @@ func answers(t *testing.T, addr string, n int) map[string]string {
 		"SENTSINCE 1-Jan-2005", "SENTBEFORE 1-Jan-2010", "SENTON 3-Mar-2021", "NOT SENTSINCE 1-Jan-1990", "OR SUBJECT a FROM b", "TEXT test", "BODY the", "SUBJECT e TEXT a"} {
 		commands = append(commands, "SEARCH CHARSET UTF-8 "+key)
 	}
-	found := make(map[string]string)
-	for _, command := range commands {
-		untagged, tagged := c.do(command)
-		if strings.HasPrefix(tagged, "BAD") {
-			t.Fatalf("%s: %s", command, tagged)
-		}
-		found[command] = untagged + tagged
-	}
 	for i := range n {
-		command := fmt.Sprintf("FETCH %d (BODY.PEEK[HEADER] ENVELOPE BODYSTRUCTURE BODY.PEEK[] BODY.PEEK[1])", i+1)
-		untagged, tagged := c.do(command)
-		found[command] = untagged + tagged
+		commands = append(commands, fmt.Sprintf("FETCH %d (BODY.PEEK[HEADER] ENVELOPE BODYSTRUCTURE BODY.PEEK[] BODY.PEEK[1])", i+1))
+	}
+	found := make(map[string]answer)
+	for _, command := range commands {
+		found[command] = c.answer(command)
 	}
 	return found
 }
