@@ -51,4 +51,5 @@
 // a list of UIDs that is shorter than the server's own count, a hidden All Mail, a folder cut off at one of Gmail's limits, a mailbox that cannot be read, more than a tenth
 // of an account vanished at once: then nothing is marked as gone, a warning says why, and the next run looks again. A message that the server lists and does not
 // deliver is asked for alone and, if that fails, noted in the failure ledger.
+// A doubt about UIDs is recorded with the folder, so that a run which is stopped leaves it to the next one.
 package backup

@@ -40,19 +40,44 @@ func (r *run) close(ctx context.Context) error {
 		if err := r.closeLabels(ctx, &b); err != nil {
 			return err
 		}
+	} else if r.account.Kind == archive.Gmail {
+		r.coverLabels(&b)
 	}
 	return r.record(ctx, b)
+}
+
+// coverLabels notes that all messages are recorded with the labels that this run saw for the first time. The others have their states, or get them from closeLabels.
+func (r *run) coverLabels(b *archive.Batch) {
+	open := func(f *folder) bool { return f.plan.use == `\All` && (f.failed.Load() || f.unsure) }
+	if slices.ContainsFunc(r.passed, open) {
+		return
+	}
+	for i := range r.plan.folders {
+		f := &r.plan.folders[i]
+		validity := f.status.UIDValidity
+		if f.source || !f.hasStatus || f.known.UIDValidity != 0 || f.known.Current != 0 && f.known.Current != validity {
+			continue
+		}
+		if f.known.Current == 0 {
+			b.Renumber = append(b.Renumber, archive.Renumbering{Folder: f.known.ID, UIDValidity: validity})
+		}
+		b.States = append(b.States, archive.FolderResult{Folder: f.known.ID, State: archive.FolderState{UIDValidity: validity}})
+	}
 }
 
 // closeFolder adds the end of one pass to the final batch. A mailbox of which something is doubtful, or held back, stays open: its next pass looks at it again.
 func (r *run) closeFolder(b *archive.Batch, f *folder, hold bool) {
 	touchesGone := len(f.gone) > 0 || f.stale > 0
-	if f.failed.Load() || f.unsure || touchesGone && (hold || f.limited) {
+	if f.failed.Load() || f.unsure || touchesGone && hold || f.stale > 0 && f.limited {
 		r.report.summary(func(s *Summary) { s.Unfinished = true })
 		return
 	}
+	gone := f.gone
+	if f.limited {
+		gone = nil // what the limit may hide stays; the next list of another length tells
+	}
 	// A collector that never fails.
-	_ = f.gone.all(func(uid uint32) error {
+	_ = gone.all(func(uid uint32) error {
 		b.Gone = append(b.Gone, archive.Location{Folder: f.ID, UID: uid})
 		return nil
 	})

@@ -383,6 +383,9 @@ func (r *run) here(p *piece, ref archive.Ref) {
 	if r.account.Kind == archive.IMAP {
 		p.copy.Ref = ref
 	}
+	if p.f.withhold {
+		p.copy.Mailboxes = nil
+	}
 	r.rec.put(outcome{seq: p.seq, copy: &p.copy})
 }
 

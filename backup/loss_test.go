@@ -87,6 +87,18 @@ func TestFolderLimit(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 	r.same("/")
+	// Exactly so many by chance: a warning, and what is gone is marked as soon as the number is another.
+	for _, m := range r.srv.Snapshot().Messages[500:511] {
+		r.must(r.srv.Expunge(m.ID))
+	}
+	if sum = r.run(); !warned(sum, backup.WarnFolderLimit) || sum.Gone != 0 || sum.Unfinished {
+		t.Errorf("%+v", sum)
+	}
+	r.deliver(labelled(3000, `\Inbox`))
+	if sum = r.run(); sum.Gone != 11 || sum.Unfinished {
+		t.Errorf("%+v", sum)
+	}
+	r.same("/")
 }
 
 func TestManyGone(t *testing.T) {
@@ -181,6 +193,43 @@ func TestManyLabelsLost(t *testing.T) {
 	}
 	r.o.AcceptChanges = true
 	if sum := r.run(); sum.Left == 0 || sum.Unfinished {
+		t.Errorf("accepted: %+v", sum)
+	}
+	r.same("/")
+}
+
+// So are labels of messages that are met under new UIDs, in each run until the changes are accepted.
+func TestManyLabelsLostRenumbered(t *testing.T) {
+	r := newRig(t, gmailsim.Options{})
+	for i := range 130 {
+		r.deliver(labelled(i, `\Inbox`, "Keep"))
+	}
+	r.run()
+	r.must(r.srv.ChangeUIDValidity(r.srv.FolderName(`\All`)))
+	for _, m := range r.srv.Snapshot().Messages[:20] {
+		r.must(r.srv.RemoveLabels(m.ID, "Keep"))
+	}
+	if sum := r.run(); sum.Left != 20 || sum.Unfinished {
+		t.Errorf("a few: %+v", sum)
+	}
+	r.same("/")
+	r.must(r.srv.ChangeUIDValidity(r.srv.FolderName(`\All`)))
+	for _, m := range r.srv.Snapshot().Messages {
+		r.must(r.srv.SetLabels(m.ID))
+		r.must(r.srv.SetFlags(m.ID, `\Seen`))
+	}
+	r.deliver(labelled(1000, `\Inbox`, "New"))
+	for range 2 {
+		sum := r.run()
+		if !warned(sum, backup.WarnManyGone) || sum.Left+sum.Gone != 0 || !sum.Unfinished {
+			t.Fatalf("%+v", sum)
+		}
+	}
+	if have, _ := r.kept(); len(have["INBOX"]) != 131 || len(have["Keep"]) != 110 || len(have["New"]) != 1 {
+		t.Errorf("INBOX %d, Keep %d, New %d", len(have["INBOX"]), len(have["Keep"]), len(have["New"]))
+	}
+	r.o.AcceptChanges = true
+	if sum := r.run(); sum.Left != 240 || sum.Downloaded != 0 || sum.Unfinished {
 		t.Errorf("accepted: %+v", sum)
 	}
 	r.same("/")

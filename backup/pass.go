@@ -23,10 +23,11 @@ type folder struct {
 	fresh    uidSet              // UIDs that were to be fetched
 	gone     uidSet              // what the server has no more
 	stale    int64               // copies from before a renumbering that the end of the pass gives up; known at the end of the run
-	limited  bool                // Gmail seems to show only a part
+	limited  bool                // Gmail may show only a part
 	unsure   bool                // the server's list contradicts itself
 	partial  bool                // messages were left out on purpose; a wider selection must find them
 	leftOut  uidSet              // of these, the ones that the selection by age and size left out and that were not compared with the archive
+	withhold bool                // Gmail: what is met again keeps its labels; they are compared once all is read
 	seeking  bool                // of what is fetched now, only messages that the archive has count
 	failed   atomic.Bool         // the mailbox changed or vanished under the pass; its state must not be closed
 	untold   uidSet              // known copies whose changes the server told in part only
@@ -110,8 +111,8 @@ func (r *run) open(ctx context.Context, p *planned) (*folder, error) {
 	f.upTo = f.state.UIDNext
 	f.limited = r.account.Kind == archive.Gmail && folderLimit(f.state.Messages)
 	if f.limited {
-		r.warn(WarnFolderLimit, f, 0, fmt.Sprintf("%q has exactly %d messages, which is one of Gmail's folder limits: if Gmail settings, Forwarding and POP/IMAP, "+
-			"say \"Limit IMAP folders\", set \"Do not limit\" and run the backup again", p.name, f.state.Messages))
+		r.warn(WarnFolderLimit, f, 0, fmt.Sprintf("%q has exactly %d messages. That may be chance, or a limit that hides all others: look in Gmail settings, Forwarding and POP/IMAP, "+
+			"and if \"Limit IMAP folders\" is set there, choose \"Do not limit\" and run the backup again. While the number stays, nothing in it is marked as gone", p.name, f.state.Messages))
 	}
 	return f, r.renumber(ctx, f)
 }
@@ -173,10 +174,30 @@ func (r *run) doubtful(f *folder) bool {
 	if then.UIDValidity != f.state.UIDValidity {
 		return false
 	}
-	if f.state.UIDNext != 0 && f.state.UIDNext < then.UIDNext {
+	if then.UIDNext == doubt || f.state.UIDNext != 0 && f.state.UIDNext < then.UIDNext {
 		return true
 	}
 	return r.account.Kind == archive.IMAP && slices.ContainsFunc(r.plan.missing, func(k archive.Folder) bool { return k.UIDValidity == f.state.UIDValidity })
+}
+
+// doubt is the UIDNEXT of a folder's recorded state while its UIDs are in doubt. No mailbox gets there, so a run that is stopped leaves the doubt to the next one, however many
+// messages arrive in between.
+const doubt = math.MaxUint32
+
+// noteDoubt records that the UIDs of a mailbox may mean other messages; the state that ends its pass takes that back.
+func (r *run) noteDoubt(ctx context.Context, f *folder) error {
+	r.warn(WarnRenumbered, f, 0, fmt.Sprintf("the server seems to count the messages of %q anew; they are compared with what is here already", f.plan.name))
+	state := archive.FolderState{UIDValidity: f.state.UIDValidity, UIDNext: doubt}
+	return r.record(ctx, archive.Batch{Account: r.account.ID, States: []archive.FolderResult{{Folder: f.ID, State: state}}})
+}
+
+// withholds tells whether messages that the archive has will be met again under other UIDs: the loss of many labels is not believed there either.
+func (r *run) withholds(ctx context.Context, f *folder, doubtful bool) (bool, error) {
+	if r.account.Kind != archive.Gmail || r.o.AcceptChanges {
+		return false, nil
+	}
+	stale, err := r.stale(ctx, f)
+	return doubtful || stale > 0, err
 }
 
 func (r *run) passOpen(ctx context.Context, f *folder) error {
@@ -215,8 +236,13 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 	stay := listed.and(f.known)
 	f.fresh = listed.minus(f.known).minus(pruned)
 	if doubtful {
-		r.warn(WarnRenumbered, f, 0, fmt.Sprintf("the server seems to count the messages of %q anew; they are compared with what is here already", f.plan.name))
+		if err := r.noteDoubt(ctx, f); err != nil {
+			return err
+		}
 		stay, f.fresh, f.refs = nil, listed, nil
+	}
+	if f.withhold, err = r.withholds(ctx, f, doubtful); err != nil {
+		return err
 	}
 	f.gone = union(union(f.known, pruned), r.holes[f.ID]).minus(listed)
 	if f.fresh, err = r.selected(ctx, f, f.fresh); err != nil {
@@ -226,7 +252,10 @@ func (r *run) passOpen(ctx context.Context, f *folder) error {
 	if err := r.changes(ctx, f, stay, since); err != nil {
 		return err
 	}
-	return r.fetchNew(ctx, f, f.fresh)
+	if err := r.fetchNew(ctx, f, f.fresh); err != nil || !f.withhold {
+		return err
+	}
+	return r.changes(ctx, f, f.fresh, 0)
 }
 
 func union(a, b uidSet) uidSet {

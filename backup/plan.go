@@ -15,6 +15,8 @@ type plan struct {
 	missing  []archive.Folder // known, and neither listed any more nor hidden
 	visible  bool             // Gmail without All Mail: every visible folder is read and nothing counts as gone
 	labels   labelMap         // Gmail only
+	leftOut  []planned        // Gmail's labels that the selection leaves out
+	widened  bool             // Gmail: the selection left out a label before that it covers now
 	warnings []Warning
 }
 
@@ -43,7 +45,7 @@ func makePlan(kind archive.Kind, boxes []listing, known []archive.Folder, o Opti
 	} else {
 		p.folders = slices.DeleteFunc(p.folders, func(f planned) bool { return o.excludes(f.listing) })
 	}
-	p.findMissing(kind, boxes, known)
+	p.findMissing(kind, boxes, known, o)
 	return p
 }
 
@@ -64,7 +66,7 @@ func byName(known []archive.Folder, name string) archive.Folder {
 }
 
 // findMissing sorts known folders that are not listed into renamed, hidden and missing ones. An excluded folder is listed and so stays as it was.
-func (p *plan) findMissing(kind archive.Kind, boxes []listing, known []archive.Folder) {
+func (p *plan) findMissing(kind archive.Kind, boxes []listing, known []archive.Folder, o Options) {
 	for _, k := range known {
 		if k.GoneAt != 0 || slices.ContainsFunc(boxes, func(b listing) bool { return b.name == k.Name }) {
 			continue
@@ -75,7 +77,9 @@ func (p *plan) findMissing(kind archive.Kind, boxes []listing, known []archive.F
 			p.renames = append(p.renames, rename{from: k, to: to})
 		case kind == archive.Gmail && k.SpecialUse != "" && k.SpecialUse != `\All`:
 			// Gmail's own folders cannot be deleted. \All has its own warning.
-			p.warnings = append(p.warnings, hiddenFolder(k.SpecialUse, k.Name))
+			if !o.leavesOut(k.Name, k.Delimiter, k.SpecialUse) {
+				p.warnings = append(p.warnings, hiddenFolder(k.SpecialUse, k.Name))
+			}
 		case kind == archive.Gmail && k.SpecialUse != "":
 		default:
 			p.missing = append(p.missing, k)
@@ -135,13 +139,27 @@ func (p *plan) gmail(known []archive.Folder, o Options) {
 		if f.use == `\All` {
 			return false // everything else is read from it
 		}
+		if o.excludes(f.listing) && !f.readOnGmail(root) {
+			p.leftOut = append(p.leftOut, f)
+		}
 		return o.excludes(f.listing) || isChats(f, root) && !o.Chats
 	})
 	for i := range p.folders {
 		f := &p.folders[i]
-		f.source = p.visible || f.use == `\All` || f.use == `\Junk` || f.use == `\Trash` || isChats(*f, root)
+		f.source = p.visible || f.readOnGmail(root)
+		p.widened = p.widened || !f.source && f.unread()
 	}
 	p.labels = makeLabelMap(p.folders, known, root, o)
+}
+
+// readOnGmail tells whether the messages of a folder are read in it. All others show labels.
+func (f *planned) readOnGmail(root string) bool {
+	return f.use == `\All` || f.use == `\Junk` || f.use == `\Trash` || isChats(*f, root)
+}
+
+// unread tells whether a label was known before and no complete run has covered it: see run.leaveOut. A label that is new comes with a change of its messages.
+func (f *planned) unread() bool {
+	return f.hasStatus && f.known.ID != 0 && f.known.GoneAt == 0 && f.known.UIDValidity == 0
 }
 
 // systemRoot returns the name under which Gmail's own folders stand, such as "[Gmail]"; it differs by account and language.

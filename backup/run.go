@@ -172,11 +172,25 @@ func (r *run) settle(ctx context.Context) error {
 		b.Folders = append(b.Folders, archive.FolderSpec{Name: f.name, Delimiter: f.delim, SpecialUse: f.use, Mailbox: f.mailbox})
 	}
 	r.plan.folders = append(r.plan.folders, unlisted...)
+	r.leaveOut(&b)
 	if err := r.record(ctx, b); err != nil {
 		return err
 	}
 	r.report.summary(func(s *Summary) { s.Mailboxes, s.Renamed = len(r.plan.folders), len(b.Renamed) })
 	return r.reload(ctx)
+}
+
+// leaveOut notes the labels that the selection leaves out, as folders without a mailbox and without a state. That tells a later run whose selection covers one that the
+// messages are recorded without it: the server tells what changed, and for the server nothing has.
+func (r *run) leaveOut(b *archive.Batch) {
+	for _, f := range r.plan.leftOut {
+		switch {
+		case f.known.ID == 0:
+			b.Folders = append(b.Folders, archive.FolderSpec{Name: f.name, Delimiter: f.delim, SpecialUse: f.use})
+		case f.known.UIDValidity != 0:
+			b.States = append(b.States, archive.FolderResult{Folder: f.known.ID})
+		}
+	}
 }
 
 // record records a batch as a whole, also when the run is cancelled meanwhile.
@@ -323,7 +337,8 @@ func (r *run) used(mailboxes []string) {
 	}
 }
 
-// rereadAll tells whether all labels of a folder must be read again because a label was renamed or removed: servers need not tell that as a change of the messages.
+// rereadAll tells whether all labels of a folder must be read again because a label was renamed or removed, which servers need not tell as a change of the messages, or is
+// covered by the selection only now.
 func (r *run) rereadAll(f *planned) bool {
-	return r.account.Kind == archive.Gmail && f.use == `\All` && len(r.plan.missing)+len(r.plan.renames) > 0
+	return r.account.Kind == archive.Gmail && f.use == `\All` && (r.plan.widened || len(r.plan.missing)+len(r.plan.renames) > 0)
 }

@@ -156,6 +156,12 @@ func TestMovedIntoTrouble(t *testing.T) {
 
 // A server that was restored from a backup counts UIDs and mod-sequences anew: the same UIDs are other messages.
 func TestServerWentBack(t *testing.T) {
+	for name, stopped := range map[string]bool{"through": false, "stopped": true} {
+		t.Run(name, func(t *testing.T) { testServerWentBack(t, stopped) })
+	}
+}
+
+func testServerWentBack(t *testing.T, stopped bool) {
 	opt := gmailsim.Options{Generic: &gmailsim.Generic{Delimiter: "/", Condstore: true, ListStatus: true}}
 	r := newRig(t, opt)
 	for i := range 20 {
@@ -180,11 +186,26 @@ func TestServerWentBack(t *testing.T) {
 	r.editing(func(line string) string {
 		return strings.ReplaceAll(line, fmt.Sprint("UIDVALIDITY ", now), fmt.Sprint("UIDVALIDITY ", validity))
 	})
+	if stopped {
+		// What arrives until the next run hides that the server ever went back.
+		ctx, cancel := context.WithCancel(t.Context())
+		remove := r.srv.AddFault(gmailsim.Fault{When: gmailsim.When{Command: "UID FETCH"}, Do: gmailsim.Action{Run: cancel, Latency: 20 * time.Millisecond}})
+		if _, err := backup.Run(ctx, r.w, r.o); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		remove()
+		for i := range 10 {
+			r.appendTo("INBOX", mail(200+i))
+		}
+	}
 	sum := r.run()
-	if sum.Downloaded != 5 || sum.Gone != 10 {
+	if want := len(r.srv.Snapshot().Messages) - 10; sum.Downloaded != want || sum.Gone != 10 || sum.Unfinished {
 		t.Errorf("%+v", sum)
 	}
 	r.same("/")
+	if sum := r.run(); sum.Unchanged != 1 || sum.WarningCount != 0 {
+		t.Errorf("the doubt stays: %+v", sum)
+	}
 }
 
 // Two messages with the same header and size in one mailbox are two messages until their bytes are seen.

@@ -87,6 +87,47 @@ func TestInclude(t *testing.T) {
 	}
 }
 
+// A label that the selection covers only later comes with the messages that were recorded without it; a label that is new costs no look at all the others.
+func TestWidened(t *testing.T) {
+	r := newRig(t, gmailsim.Options{})
+	first := r.deliver(labelled(1, `\Inbox`, "Lists/a"))
+	second := r.deliver(labelled(2, `\Inbox`, `\Important`))
+	r.o.Exclude = []string{"Lists/*", `Important`}
+	r.run()
+	r.run()
+	if have, _ := r.kept(); len(have["INBOX"]) != 2 || len(have["Lists/a"])+len(have[r.srv.FolderName(`\Important`)]) != 0 {
+		t.Errorf("%v", have)
+	}
+	r.o.Exclude = nil
+	if sum := r.run(); sum.Entered != 2 || sum.Unfinished {
+		t.Errorf("wider: %+v", sum)
+	}
+	r.same("/")
+	// Left out again, changed meanwhile, and back.
+	r.o.Exclude = []string{"Lists/*"}
+	r.run()
+	r.must(r.srv.AddLabels(second, "Lists/a"))
+	r.run()
+	r.o.Exclude = nil
+	if sum := r.run(); sum.Entered == 0 {
+		t.Errorf("wider again: %+v", sum)
+	}
+	r.same("/")
+	before := len(r.log.String())
+	r.must(r.srv.AddLabels(first, "New"))
+	r.run()
+	r.same("/")
+	for line := range strings.Lines(r.log.String()[before:]) {
+		if strings.Contains(line, "UID FETCH") && !strings.Contains(line, "CHANGEDSINCE") {
+			t.Errorf("all is read for a new label: %s", line)
+		}
+	}
+	if sum := r.run(); sum.Unchanged != 3 {
+		t.Errorf("%+v", sum)
+	}
+	r.onceEach()
+}
+
 // A dry run tells the same numbers as the run after it, and writes nothing.
 func TestDryRun(t *testing.T) {
 	for _, g := range []*gmailsim.Generic{nil, {Delimiter: "/", ESearch: true}} {
