@@ -70,6 +70,10 @@ func (r *rig) dial(ctx context.Context) (*backup.Session, error) {
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { c.Close() })() // neither the greeting nor the login takes a context
+	return login(c)
+}
+
+func login(c net.Conn) (*backup.Session, error) {
 	s, err := backup.NewSession(c, backup.SessionOptions{})
 	if err != nil {
 		return nil, err
