@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/emersion/go-imap/v2/imapclient"
 )
 
 // A job is what one FETCH of bodies asks for. Two are under way per connection, so that the server never waits for the next command; with these limits no
@@ -14,7 +16,9 @@ const (
 	jobMessages = 50
 	jobBytes    = 4 << 20
 	pipelined   = 2
-	unknownSize = 64 << 10 // counted for a message whose size the server does not tell
+
+	pipelinedSmall = 8        // commands under way at most, while they ask for little
+	unknownSize    = 64 << 10 // counted for a message whose size the server does not tell
 )
 
 type job struct {
@@ -96,10 +100,6 @@ func (r *run) work(ctx context.Context) error {
 		}
 		f := w.folder()
 		err := r.pool.do(ctx, f.plan.name, "download messages", func(s *Session) error { return w.download(ctx, s, f) })
-		if errors.Is(err, errAbandoned) {
-			w.abandon(f, err)
-			err = nil
-		}
 		if err != nil {
 			return fmt.Errorf("download messages of mailbox %q: %w", f.plan.name, err)
 		}
@@ -117,24 +117,37 @@ func (w *worker) folder() *folder {
 // sent is a job whose command is under way.
 type sent struct {
 	*job
-	done chan error // gets the result once, when the answer is read
+	opening *opening
+	done    chan error // gets the result once, when the answer is read
 }
 
 // start sends a job's command and reads the answer in a goroutine of its own: a server may answer two commands at once, message by message (RFC 9051 section 5.5;
 // Dovecot does), and the client reads on only when what it has is taken, whichever command it belongs to.
 func (w *worker) start(s *Session, j *job) sent {
-	one := sent{j, make(chan error, 1)}
+	one := sent{j, s.startExamine(j.f.plan.name), make(chan error, 1)}
 	cmd := s.startBodies(j.left())
-	go func() { one.done <- s.readBodies(cmd, w.w, func(a arrived) { w.deliver(j, a) }) }()
+	go func() { one.done <- w.receive(s, one, cmd) }()
 	return one
 }
 
-// download works off the jobs of one folder, and takes more of them while it has the connection. After an error, or when the login has expired, it can be called again
-// with another connection.
-func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
-	if err := f.at(s, false); err != nil {
-		return err
+// receive reads the answer to a job's command. When its mailbox is not what it was, nothing of that is kept.
+func (w *worker) receive(s *Session, one sent, cmd *imapclient.FetchCommand) error {
+	opened := one.opening.of(one.f)
+	var to putter = w.w
+	if opened != nil {
+		to = nowhere{}
 	}
+	err := s.readBodies(cmd, to, func(a arrived) { w.deliver(one.job, a) })
+	if opened != nil && unlessRefused(err) == nil {
+		return opened
+	}
+	return err
+}
+
+// download works off the jobs of one folder, and takes more of them while it has the connection. After an error, or when the login has expired, it can be called again
+// with another connection. Never are there commands for two mailboxes on the way: an answer that the client library does not expect, because the server told something else of
+// that message before, would be taken for one about the same UID in the other mailbox.
+func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 	var line []sent
 	for begun := false; ; {
 		// Something is done with each session, so that a server that gives out expired ones does not make a run go in circles.
@@ -161,27 +174,34 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 			return w.oneByOne(s, f)
 		}
 		head := line[0]
-		err := <-head.done
 		line = line[1:]
-		w.pool.charge(s, head.bytes)
-		if slow := w.pool.slow(ctx, s); slow != nil && err == nil {
-			err = s.broken(slow)
-		}
-		lost := err != nil && refused(err) == nil
-		if lost {
+		if err := w.finish(ctx, s, head); err != nil {
 			for _, later := range line {
 				<-later.done // it ends with the connection
 				w.pool.charge(s, later.bytes)
 				w.queue = append(w.queue, later.job)
 			}
-		}
-		if len(head.pieces) > 0 {
-			w.rest = append(w.rest, head.job)
-		}
-		if lost {
 			return err
 		}
 	}
+}
+
+// finish waits for the answer to a job's command. What did not arrive is asked for again, one by one; the error is one of the connection.
+func (w *worker) finish(ctx context.Context, s *Session, head sent) error {
+	err := <-head.done
+	s.settle(head.opening)
+	w.pool.charge(s, head.bytes)
+	if slow := w.pool.slow(ctx, s); slow != nil && err == nil {
+		err = s.broken(slow)
+	}
+	if len(head.pieces) > 0 {
+		w.rest = append(w.rest, head.job)
+	}
+	if errors.Is(err, errAbandoned) {
+		w.abandon(head.f, err)
+		return nil
+	}
+	return unlessRefused(err)
 }
 
 // admit asks the quota whether a job may be begun. If not the run ends, and the job and all others are forgotten: the next run finds what they were for.
@@ -265,17 +285,19 @@ func (w *worker) oneByOne(s *Session, f *folder) error {
 	fresh := true
 	for len(w.rest) > 0 && w.rest[0].f == f {
 		j := w.rest[0]
-		for _, one := range j.left() {
-			err := one.each(func(uid uint32) error {
-				if err := f.at(s, fresh); err != nil {
-					return err
-				}
-				fresh = false
-				return w.alone(s, j, uid)
-			})
-			if err != nil {
+		err := j.left().all(func(uid uint32) error {
+			if err := f.at(s, fresh); err != nil {
 				return err
 			}
+			fresh = false
+			return w.alone(s, j, uid)
+		})
+		if errors.Is(err, errAbandoned) {
+			w.abandon(f, err)
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 		w.rest = w.rest[1:]
 	}

@@ -64,8 +64,16 @@ const (
 // fetchMeta asks for all of set, or only those that changed after since, and calls f for each message that the server tells of, once. When f fails, its error is
 // returned and the connection is unusable. A refusal by the server is returned after everything that did arrive.
 func (s *Session) fetchMeta(set uidSet, w wants, since uint64, f func(*meta) error) error {
+	return s.takeMeta(s.startMeta(set, w, since), w, f)
+}
+
+// startMeta sends the command of fetchMeta; takeMeta reads the answer.
+func (s *Session) startMeta(set uidSet, w wants, since uint64) *imapclient.FetchCommand {
 	s.commands++
-	cmd := s.Client.Fetch(set.imap(), w.options(since))
+	return s.Client.Fetch(set.imap(), w.options(since))
+}
+
+func (s *Session) takeMeta(cmd *imapclient.FetchCommand, w wants, f func(*meta) error) error {
 	for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
 		m, err := readMeta(msg, w)
 		if err != nil {
@@ -348,9 +356,9 @@ func (s *Session) examine(name string, fresh bool) (*imap.SelectData, error) {
 	if s.mailbox == name && !fresh {
 		return s.box, nil
 	}
-	s.mailbox, s.box = "", nil
+	s.mailbox, s.box, s.opening = "", nil, nil
 	s.commands++
-	data, err := s.Client.Select(name, &imap.SelectOptions{ReadOnly: true, CondStore: s.caps.Has(imap.CapCondStore)}).Wait()
+	data, err := s.Client.Select(name, s.examineOptions()).Wait()
 	if err != nil {
 		return nil, err
 	}

@@ -68,18 +68,31 @@ func (r *run) fetchBlock(ctx context.Context, f *folder, fresh uidSet) error {
 	return nil
 }
 
+func newAsked() *asked {
+	return &asked{got: make(map[uint32]*meta), reason: make(map[uint32]string)}
+}
+
 // retells is how often an incomplete answer is asked for again.
 const retells = 2
 
-// describe reads everything short of the bytes about new messages.
-func (r *run) describe(ctx context.Context, f *folder, set uidSet) (*asked, error) {
-	a := &asked{got: make(map[uint32]*meta), reason: make(map[uint32]string)}
+// tellable is what to ask about new messages.
+func (r *run) tellable() wants {
 	w := wants{fixed: true, gmail: r.account.Kind == archive.Gmail}
 	if !w.gmail {
 		w.object, w.header = r.objectIDs, !r.objectIDs
 	}
-	if err := r.chase(ctx, f, set, w, a, false); err != nil {
-		return nil, err
+	return w
+}
+
+// describe reads everything short of the bytes about new messages.
+func (r *run) describe(ctx context.Context, f *folder, set uidSet) (*asked, error) {
+	w := r.tellable()
+	a := f.told.part(set)
+	if a == nil {
+		a = newAsked()
+		if err := r.chase(ctx, f, set, w, a, false); err != nil {
+			return nil, err
+		}
 	}
 	// What a server tells unasked about a message may be taken for the answer, which then lacks something.
 	for range retells {

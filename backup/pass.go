@@ -19,6 +19,7 @@ type folder struct {
 	plan     *planned
 	ID       archive.FolderID
 	state    archive.FolderState // as the pass found it, before anything was read
+	told     *asked              // what the server told of its messages when it was gathered
 	upTo     uint32              // the UIDNEXT up to which it was read
 	fresh    uidSet              // UIDs that were to be fetched
 	gone     uidSet              // what the server has no more
@@ -84,20 +85,14 @@ func (r *run) pass(ctx context.Context, p *planned) error {
 	}
 	r.passed = append(r.passed, f)
 	err = r.passOpen(ctx, f)
-	f.flags, f.refs = flagTable{}, nil
+	f.flags, f.refs, f.told = flagTable{}, nil, nil
 	return r.survive(f, err)
 }
 
 // open examines a mailbox and notes its UIDVALIDITY. It returns nil when the server does not let it be read.
 func (r *run) open(ctx context.Context, p *planned) (*folder, error) {
 	f := &folder{plan: p, ID: p.known.ID}
-	err := r.pool.do(ctx, p.name, "open a mailbox", func(s *Session) error {
-		data, err := s.examine(p.name, true)
-		if err == nil {
-			f.state = archive.FolderState{UIDValidity: data.UIDValidity, UIDNext: uint32(data.UIDNext), ModSeq: data.HighestModSeq, Messages: data.NumMessages}
-		}
-		return err
-	})
+	err := r.begin(ctx, f)
 	switch {
 	case refused(err) != nil:
 		r.unreadable(p, fmt.Sprintf("the server does not open mailbox %q: %v", p.name, err))
@@ -146,16 +141,10 @@ func (r *run) renumber(ctx context.Context, f *folder) error {
 // at opens the folder's mailbox on a session and makes sure that its UIDs still mean the same.
 func (f *folder) at(s *Session, fresh bool) error {
 	data, err := s.examine(f.plan.name, fresh)
-	if no := refused(err); no != nil {
-		return fmt.Errorf("%w: %s", errAbandoned, no.Text)
-	}
 	if err != nil {
-		return err
+		return abandoned(err)
 	}
-	if data.UIDValidity != f.state.UIDValidity {
-		return fmt.Errorf("%w: it has a new UIDVALIDITY", errAbandoned)
-	}
-	return nil
+	return f.same(data)
 }
 
 // since returns the mod-sequence from which the server can tell all changes, or 0 when it cannot.
@@ -273,6 +262,9 @@ func union(a, b uidSet) uidSet {
 func (r *run) listed(ctx context.Context, f *folder) (listed uidSet, err error) {
 	if f.state.Messages == 0 {
 		return nil, nil
+	}
+	if f.told != nil {
+		return f.told.uids(), nil
 	}
 	short := false
 	count := f.state.Messages

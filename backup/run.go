@@ -53,15 +53,16 @@ type run struct {
 	rec  *recorder
 	jobs chan *job
 
-	passed   []*folder       // whose pass was begun
-	labelled map[string]bool // Gmail: mailboxes that a label seen in this run stands for
-	keepGone bool            // a mailbox that was readable is not: what seems to have vanished may be in there
-	poisoned atomic.Int32    // messages given up in a row because the connection broke over each
+	gathered map[*planned]*gathered // by gather, for the passes to come; nil for what it could not use
+	passed   []*folder              // whose pass was begun
+	labelled map[string]bool        // Gmail: mailboxes that a label seen in this run stands for
+	keepGone bool                   // a mailbox that was readable is not: what seems to have vanished may be in there
+	poisoned atomic.Int32           // messages given up in a row because the connection broke over each
 	ending   ending
 }
 
 func newRun(w *archive.Writer, o Options) *run {
-	r := &run{w: w, o: o, report: newReport(o.Progress), flights: newFlights(), labelled: make(map[string]bool), jobs: make(chan *job, 2*o.Connections)}
+	r := &run{w: w, o: o, report: newReport(o.Progress), flights: newFlights(), labelled: make(map[string]bool), gathered: make(map[*planned]*gathered), jobs: make(chan *job, 2*o.Connections)}
 	r.pool = newPool(o, r.prepare, r.report)
 	return r
 }
@@ -314,8 +315,13 @@ func (r *run) read(ctx context.Context) error {
 		r.report.expect(f.expected())
 	}
 	slices.SortStableFunc(todo, func(a, b *planned) int { return cmp.Compare(a.rank(), b.rank()) })
-	for _, f := range todo {
+	for i, f := range todo {
 		r.report.phase(PhaseRead, f.name)
+		if _, before := r.gathered[f]; !before && r.gatherable(f) {
+			if err := r.gather(ctx, todo[i:]); err != nil {
+				return fmt.Errorf("back up mailbox %q: %w", f.name, err)
+			}
+		}
 		if err := r.pass(ctx, f); err != nil {
 			return fmt.Errorf("back up mailbox %q: %w", f.name, err)
 		}

@@ -47,8 +47,9 @@ type Session struct {
 	commands int
 	charged  int64 // bytes received that the quota knows of
 
-	mailbox string // examined, "" for none
+	mailbox string // examined once all that was sent is answered, "" for none
 	box     *imap.SelectData
+	opening *opening // the EXAMINE of mailbox while its answer was not read
 	noted   noted
 	exists  atomic.Uint32 // messages in the open mailbox, as the server said last; kept while Watch listens
 	news    chan struct{} // holds one when the server said unasked that the open mailbox has another number of messages

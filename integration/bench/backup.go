@@ -35,13 +35,13 @@ func benchBackup(ctx context.Context, e *env) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: mbsync is not installed; on Debian: apt-get install isync", errUsage)
 	}
-	peer, err := startDovecot(dovecot.Options{Users: []dovecot.User{{Name: "bench"}}})
+	peer, err := startDovecot(dovecot.Options{Users: []dovecot.User{{Name: nearUser}, {Name: distantUser}}})
 	if err != nil {
 		return err
 	}
 	defer func() { err = firstError(err, peer.Stop()) }()
 	e.note("fill Dovecot with %d messages", n)
-	tally, err := load.FillMaildir(peer, "bench", gen.New(n, seed, gen.Full))
+	tally, err := load.FillMaildir(peer, nearUser, gen.New(n, seed, gen.Full))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func benchBackup(ctx context.Context, e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &backups{env: e, relay: relay, binary: binary, mbsync: mbsync, first: map[string][]sample{}, again: map[string][]sample{}}
+	b := &backups{env: e, user: nearUser, relay: relay, binary: binary, mbsync: mbsync, first: map[string][]sample{}, again: map[string][]sample{}}
 	for i := range runs + 1 {
 		// Round 0 warms Dovecot's index and the page cache, and does not count.
 		if err := b.round(ctx, i); err != nil {
@@ -64,18 +64,60 @@ func benchBackup(ctx context.Context, e *env) (err error) {
 		}
 	}
 	b.rows(tally)
+	return b.distant(ctx, peer)
+}
+
+// What is backed up from far away: few messages, as their mailboxes are what costs round trips.
+const (
+	distance        = 50 * time.Millisecond
+	distantMessages = 300
+	distantRuns     = 3
+)
+
+// distant compares first backups over a long way, from a second account.
+func (b *backups) distant(ctx context.Context, peer *dovecot.Server) error {
+	tally, err := load.FillMaildir(peer, distantUser, gen.New(distantMessages, seed, gen.Full))
+	if err != nil {
+		return err
+	}
+	b.first, b.user = map[string][]sample{}, distantUser
+	b.relay.Delay(distance)
+	defer b.relay.Delay(0)
+	for i := range distantRuns {
+		for _, name := range []string{mailkeep, careless} {
+			dir, err := b.folder(fmt.Sprintf("distant %d %s", i, name))
+			if err != nil {
+				return err
+			}
+			command, err := b.command(ctx, name, dir)
+			if err != nil {
+				return err
+			}
+			b.note("%v away, round %d: %s", distance, i+1, name)
+			one, err := b.sample(command(), dir)
+			if err != nil {
+				return fmt.Errorf("%s, first backup from %v away: %w", name, distance, err)
+			}
+			b.first[name] = append(b.first[name], one)
+		}
+	}
+	b.row(b.first, fmt.Sprintf("first backup of %s messages in %d mailboxes, %v away, beside mbsync without fsync (ours durable)", thousands(tally.Messages), len(tally.Mailboxes), distance),
+		"ms", func(s sample) float64 { return ms(s.wall) }, careless).AtLeast = 5
 	return nil
 }
 
 const (
 	durable  = "mbsync"
 	careless = "mbsync without fsync"
+
+	nearUser, distantUser = "bench", "distant"
 )
 
 type backups struct {
 	*env
 	relay          *proxy.Proxy
 	binary, mbsync string
+	user           string // whose mail is backed up
 	first, again   map[string][]sample
 }
 
@@ -117,11 +159,11 @@ func (b *backups) round(ctx context.Context, i int) error {
 // command prepares a program's folder and gives what makes its command.
 func (b *backups) command(ctx context.Context, name, dir string) (func() *exec.Cmd, error) {
 	if name == mailkeep {
-		k, err := program.New(b.binary, dir, program.Account{Name: "bench", Addr: b.relay.Addr, User: "bench", Password: "pass"})
+		k, err := program.New(b.binary, dir, program.Account{Name: "bench", Addr: b.relay.Addr, User: b.user, Password: "pass"})
 		return func() *exec.Cmd { return k.Command(ctx, "backup") }, err
 	}
 	rc := filepath.Join(dir, "mbsyncrc")
-	text := program.MbsyncConfig(b.relay.Addr, "bench", "pass", filepath.Join(dir, "mail"), name == durable)
+	text := program.MbsyncConfig(b.relay.Addr, b.user, "pass", filepath.Join(dir, "mail"), name == durable)
 	return func() *exec.Cmd { return exec.CommandContext(ctx, b.mbsync, "-q", "-c", rc, "all") },
 		firstError(os.MkdirAll(filepath.Join(dir, "mail"), 0o700), os.WriteFile(rc, []byte(text), 0o600))
 }

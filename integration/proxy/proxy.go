@@ -1,4 +1,4 @@
-// Package proxy puts a counting relay on a loopback port before a server, to see how many bytes a client moves.
+// Package proxy puts a counting relay on a loopback port before a server, to see how many bytes a client moves, and what distance costs it.
 package proxy
 
 import (
@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Proxy relays connections to one address and counts.
@@ -15,7 +16,8 @@ type Proxy struct {
 
 	target      string
 	listener    net.Listener
-	transcript  *Transcript // nil: none
+	transcript  *Transcript  // nil: none
+	delay       atomic.Int64 // nanoseconds in each direction
 	wg          sync.WaitGroup
 	mu          sync.Mutex
 	open        map[net.Conn]bool
@@ -36,6 +38,9 @@ func Record(target string, transcript *Transcript) (*Proxy, error) {
 	p.wg.Go(p.accept)
 	return p, nil
 }
+
+// Delay makes the server seem far away: from the next connection on an answer comes a round trip later. How much is sent at a time is not limited.
+func (p *Proxy) Delay(roundTrip time.Duration) { p.delay.Store(int64(roundTrip / 2)) }
 
 // Down is the number of bytes that the server has sent, Up that the clients have sent, since the last Reset.
 func (p *Proxy) Down() int64 { return p.down.Load() }
@@ -107,8 +112,11 @@ func (p *Proxy) relay(client net.Conn, number int) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { pass(server, client, p.watch(&p.up, number, true)) })
-	both.Go(func() { pass(client, server, p.watch(&p.down, number, false)) })
+	delay := time.Duration(p.delay.Load())
+	over := make(chan struct{})
+	defer close(over)
+	both.Go(func() { pass(server, late(client, delay, over), p.watch(&p.up, number, true)) })
+	both.Go(func() { pass(client, late(server, delay, over), p.watch(&p.down, number, false)) })
 	both.Wait()
 }
 
@@ -118,6 +126,58 @@ func (p *Proxy) watch(count *atomic.Int64, number int, client bool) io.Writer {
 		return counter{count}
 	}
 	return io.MultiWriter(counter{count}, &splitter{to: p.transcript, line: Line{Conn: number, Client: client}})
+}
+
+// lateConn is a connection from which everything comes later than it was sent.
+type lateConn struct {
+	net.Conn
+	late chan chunk
+	rest []byte
+	err  error
+}
+
+type chunk struct {
+	due  time.Time
+	data []byte
+	err  error // the last one's
+}
+
+// late delays what is read from a connection, until over is closed. Up to 256 reads of 64 KB are under way.
+func late(c net.Conn, delay time.Duration, over <-chan struct{}) net.Conn {
+	if delay == 0 {
+		return c
+	}
+	l := &lateConn{Conn: c, late: make(chan chunk, 256)}
+	go l.receive(delay, over)
+	return l
+}
+
+func (l *lateConn) receive(delay time.Duration, over <-chan struct{}) {
+	for {
+		data := make([]byte, 64<<10)
+		n, err := l.Conn.Read(data)
+		select {
+		case l.late <- chunk{time.Now().Add(delay), data[:n], err}:
+		case <-over:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *lateConn) Read(p []byte) (int, error) {
+	if len(l.rest) == 0 && l.err == nil {
+		c := <-l.late
+		time.Sleep(time.Until(c.due))
+		l.rest, l.err = c.data, c.err
+	}
+	n := copy(p, l.rest)
+	if l.rest = l.rest[n:]; len(l.rest) == 0 {
+		return n, l.err
+	}
+	return n, nil
 }
 
 // pass copies one direction, then tells the receiver that nothing more comes.
