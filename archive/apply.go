@@ -165,18 +165,7 @@ func (a *applier) folder(f *folderFact) error {
 }
 
 func (a *applier) item(i *itemFact) error {
-	var message int64
-	err := a.row("SELECT id FROM message WHERE ref = ?", i.Ref).Scan(&message)
-	if err == sql.ErrNoRows {
-		var result sql.Result
-		if result, err = a.exec(`INSERT INTO message (id, ref, size)
-			SELECT max(coalesce((SELECT message FROM dropped), 0), coalesce((SELECT max(id) FROM message), 0)) + 1, ?, ?`, i.Ref, i.Size); err == nil {
-			message, err = result.LastInsertId()
-		}
-	}
-	if err == nil && i.Fingerprint != nil {
-		err = a.do("UPDATE message SET fingerprint = ? WHERE id = ? AND fingerprint IS NULL", i.Fingerprint, message)
-	}
+	message, err := a.message(i)
 	if err != nil {
 		return err
 	}
@@ -209,6 +198,24 @@ func (a *applier) left(at place) error {
 		}
 	}
 	return nil
+}
+
+// message returns the id of an item's message, which is new or has no fingerprint yet as the case may be.
+func (a *applier) message(i *itemFact) (id int64, err error) {
+	var plain bool
+	err = a.row("SELECT id, fingerprint IS NULL FROM message WHERE ref = ?", i.Ref).Scan(&id, &plain)
+	if err == sql.ErrNoRows {
+		result, err := a.exec(`INSERT INTO message (id, ref, size, fingerprint)
+			SELECT max(coalesce((SELECT message FROM dropped), 0), coalesce((SELECT max(id) FROM message), 0)) + 1, ?, ?, ?`, i.Ref, i.Size, i.Fingerprint)
+		if err != nil {
+			return 0, err
+		}
+		return result.LastInsertId()
+	}
+	if err == nil && plain && i.Fingerprint != nil {
+		err = a.do("UPDATE message SET fingerprint = ? WHERE id = ?", i.Fingerprint, id)
+	}
+	return id, err
 }
 
 func (a *applier) at(item ItemID, at place) error {

@@ -24,6 +24,9 @@ type recorder struct {
 	next    map[MailboxID]UID       // UIDs that this batch gives out
 	boxes   map[string]*mailboxFact // the account's mailboxes by name, as far as the batch named them
 	folders map[FolderID]*Folder
+
+	lastItem ItemID            // given out by this batch; 0 before the first one
+	holed    map[FolderID]bool // folders that the batch asked about: whether they have holes
 }
 
 func (r *recorder) emit(f fact) error {
@@ -141,7 +144,7 @@ func (r *recorder) create(c *Copy, folder *Folder, at place) error {
 	if !c.Fingerprint.IsZero() {
 		item.Fingerprint = &c.Fingerprint
 	}
-	if err := r.row("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'item'").Scan(&item.ID); err != nil {
+	if item.ID, err = r.newItem(); err != nil {
 		return err
 	}
 	if item.In, err = r.places(names); err != nil {
@@ -153,6 +156,17 @@ func (r *recorder) create(c *Copy, folder *Folder, at place) error {
 	r.done.Items++
 	r.done.Entered += len(item.In)
 	return nil
+}
+
+// newItem gives out the id of an item; the batch asks for the first one only.
+func (r *recorder) newItem() (ItemID, error) {
+	if r.lastItem == 0 {
+		if err := r.row("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'item'").Scan(&r.lastItem); err != nil {
+			return 0, err
+		}
+	}
+	r.lastItem++
+	return r.lastItem, nil
 }
 
 // keptSize returns the size of a message that is to get an item: its file must be there (A1), as long as the archive knows it to be.
@@ -331,11 +345,22 @@ func (r *recorder) hole(h HoleReport) error {
 		return fmt.Errorf("note UID %d of %q: the folder's UIDVALIDITY is not known", h.UID, folder.Name)
 	}
 	at := place{uint32(folder.ID), folder.Current, h.UID}
+	r.holed[h.Folder] = true
 	return r.emit(fact{Hole: &holeFact{At: at, Reason: h.Reason, Time: r.now.Unix()}})
 }
 
 // fill clears a hole.
 func (r *recorder) fill(at place) error {
+	any, asked := r.holed[FolderID(at.folder())]
+	if !asked {
+		if err := r.row("SELECT EXISTS (SELECT 1 FROM hole WHERE folder_id = ?)", at.folder()).Scan(&any); err != nil {
+			return err
+		}
+		r.holed[FolderID(at.folder())] = any
+	}
+	if !any {
+		return nil
+	}
 	var tries int
 	err := r.row("SELECT tries FROM hole WHERE folder_id = ? AND validity = ? AND uid = ?", at.folder(), at.validity(), at.uid()).Scan(&tries)
 	if noRows(err) {

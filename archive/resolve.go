@@ -64,9 +64,12 @@ func (r *recorder) supersede(known *knownItem) error {
 // findMoved looks for the item of a message that a folder shows at a new place. Copies of it that had vanished from other folders have moved here: they leave
 // the mailboxes where they were kept.
 func (r *recorder) findMoved(ref Ref, at place) (*knownItem, error) {
-	var copies int
-	err := r.row(`SELECT count(*) FROM message m JOIN item i ON i.message_id = m.id WHERE m.ref = ? AND i.account_id = ?`, ref, r.account.ID).Scan(&copies)
-	if err != nil || copies == 0 {
+	// Most messages have no such items, however many others they have, and one query tells.
+	var any bool
+	err := r.row(`SELECT EXISTS (SELECT 1 FROM message m JOIN item i ON i.message_id = m.id WHERE m.ref = ? AND i.account_id = ?
+			AND (i.gone <> 0 OR EXISTS (SELECT 1 FROM location l WHERE l.item_id = i.id AND +l.folder_id = ? AND l.validity <> ?)))`,
+		ref, r.account.ID, at.folder(), at.validity()).Scan(&any)
+	if err != nil || !any {
 		return nil, err
 	}
 	known, err := r.unconfirmed(ref, at)

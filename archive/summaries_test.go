@@ -85,6 +85,13 @@ func wantPresent(t *testing.T, r *archive.Reader, entries []archive.Entry, want 
 	}
 }
 
+func worth(t *testing.T, r *archive.Reader, want bool) {
+	t.Helper()
+	if got, err := r.WorthSummarizing(ctx); err != nil || got != want {
+		t.Errorf("worth summarizing: %v, %v", got, err)
+	}
+}
+
 func summaryFiles(t *testing.T, dir string) (index, data string) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "summaries", "*.index"))
@@ -101,6 +108,7 @@ func TestSummaries(t *testing.T) {
 	s, entries := filled(t, 1, 1500)
 	r := s.w.Reader
 	wantPresent(t, r, entries, 0)
+	worth(t, r, true)
 	last, calls := 0, 0
 	n, err := r.Summarize(ctx, func(done, total int) {
 		if calls++; done <= last || total != 1500 {
@@ -117,7 +125,9 @@ func TestSummaries(t *testing.T) {
 		t.Errorf("there is no dictionary: %v", err)
 	}
 	summarize(t, r, 0)
+	worth(t, r, false)
 	entries = s.fill(1501, 10)
+	worth(t, r, false) // too few
 	wantPresent(t, r, entries, 1500)
 	summarize(t, r, 10)
 	wantPresent(t, r, entries, 1510)
@@ -133,6 +143,7 @@ func TestSummaries(t *testing.T) {
 
 func TestSummariesOfNothing(t *testing.T) {
 	w := archivetest.New(t)
+	worth(t, w.Reader, false)
 	summarize(t, w.Reader, 0)
 	if _, err := os.Stat(filepath.Join(w.Dir(), "summaries")); err == nil {
 		t.Error("a folder was made for nothing")

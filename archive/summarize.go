@@ -44,6 +44,20 @@ func (r *Reader) Summarize(ctx context.Context, progress func(done, total int)) 
 	return n, nil
 }
 
+// WorthSummarizing reports whether so many messages have no summary yet that to derive theirs now gives summaries as small as to wait for more would. It costs a query and a read.
+func (r *Reader) WorthSummarizing(ctx context.Context) (bool, error) {
+	last, err := r.lastMessage(ctx)
+	if err != nil {
+		return false, err
+	}
+	var complete MessageID
+	if files := r.useSummaries(); files != nil {
+		complete = readComplete(files.file(indexFile))
+		r.releaseSummaries(files)
+	}
+	return last >= complete+dictLeast, nil
+}
+
 // summariesNeeded reports whether there may be anything to do.
 func (r *Reader) summariesNeeded(ctx context.Context) (bool, error) {
 	last, err := r.lastMessage(ctx)
