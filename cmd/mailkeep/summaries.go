@@ -11,6 +11,7 @@ import (
 // How often the archive is looked at for messages without a summary, and how often at most after an error, such as a folder that cannot be written.
 const (
 	summariesEvery = 2 * time.Second
+	summariesSoon  = 100 * time.Millisecond // the same during a backup, which brings many at once
 	summariesRetry = 10 * time.Minute
 )
 
@@ -40,12 +41,31 @@ func (a *app) summarizeBeside(ctx context.Context, r *archive.Reader) (finish fu
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		a.keepSummaries(beside, r)
+		a.summarizeWhenWorth(beside, r)
 	}()
 	return func() {
 		stop()
 		<-ended
 		a.finishSummaries(ctx, r)
+	}
+}
+
+// summarizeWhenWorth derives summaries as soon as enough are missing, until ctx ends: what is derived while the backup waits for the server or the disk need not be
+// afterwards. After an error finishSummaries tries again.
+func (a *app) summarizeWhenWorth(ctx context.Context, r *archive.Reader) {
+	for {
+		worth, err := r.WorthSummarizing(ctx)
+		if err == nil && worth {
+			_, err = r.Summarize(ctx, nil)
+		}
+		if err != nil && !errors.Is(err, archive.ErrSummarizing) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(summariesSoon):
+		}
 	}
 }
 
