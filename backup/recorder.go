@@ -22,18 +22,20 @@ type recorder struct {
 	window  chan struct{} // one token per outcome that is expected or not yet recorded
 	results chan outcome
 	next    uint64        // number of the next outcome to hand out
-	reached atomic.Uint64 // number of the oldest outcome that is still missing
+	reached atomic.Uint64 // number of the oldest outcome that is not recorded
 
-	failed context.CancelCauseFunc // ends the run when recording fails
-	exited chan struct{}
-	err    error
+	batches chan batch              // to the goroutine that records
+	failed  context.CancelCauseFunc // ends the run when recording fails
+	exited  chan struct{}
+	err     error
 }
 
 // windowSize bounds how far reading may run ahead of the oldest message that is still missing.
 const windowSize = 4096
 
-// maxAhead is how far downloads should run ahead of it: what has arrived and waits for an older message to be recorded first is downloaded again after a kill.
-const maxAhead = 200
+// maxAhead is how far downloads should run ahead of what is recorded, with a batch that is being recorded and one that is being collected: what has arrived and is not recorded is
+// downloaded again after a kill.
+const maxAhead = 400
 
 // outcome is what became of one copy: a Copy to record, a hole, or nothing (it vanished meanwhile).
 type outcome struct {
@@ -44,11 +46,12 @@ type outcome struct {
 	bytes int64  // downloaded for it
 }
 
-// startRecorder begins a goroutine that ends when finish is called. What is complete is recorded even after a cancellation.
+// startRecorder begins goroutines that end when finish is called. What is complete is recorded even after a cancellation.
 func startRecorder(w *archive.Writer, account archive.AccountID, o Options, fl *flights, rep *report, failed context.CancelCauseFunc) *recorder {
 	r := &recorder{w: w, account: account, o: o, flights: fl, report: rep, failed: failed,
-		window: make(chan struct{}, windowSize), results: make(chan outcome, 64), exited: make(chan struct{})}
+		window: make(chan struct{}, windowSize), results: make(chan outcome, 64), batches: make(chan batch), exited: make(chan struct{})}
 	go r.run()
+	go r.record()
 	return r
 }
 
@@ -100,8 +103,9 @@ type batch struct {
 	since time.Time
 }
 
+// run collects the next batch while one is recorded. When that takes longer, nothing is taken any more until it is done.
 func (r *recorder) run() {
-	defer close(r.exited)
+	defer close(r.batches)
 	waiting := make(map[uint64]outcome)
 	var next uint64
 	var b batch
@@ -120,10 +124,13 @@ func (r *recorder) run() {
 				next++
 				r.add(&b, ready)
 			}
-			r.reached.Store(next)
 		case now := <-tick.C:
 			if b.count > 0 && now.Sub(b.since) >= r.o.BatchAge {
-				r.flush(&b)
+				select {
+				case r.batches <- b:
+					b = batch{}
+				default: // one is being recorded
+				}
 			}
 		}
 	}
@@ -134,7 +141,15 @@ func (r *recorder) drain(b *batch, waiting map[uint64]outcome) {
 	for _, seq := range slices.Sorted(maps.Keys(waiting)) {
 		r.add(b, waiting[seq])
 	}
-	r.flush(b)
+	r.hand(b)
+}
+
+// hand gives a batch to be recorded, and waits until that begins.
+func (r *recorder) hand(b *batch) {
+	if b.count > 0 {
+		r.batches <- *b
+		*b = batch{}
+	}
 }
 
 func (r *recorder) add(b *batch, out outcome) {
@@ -153,14 +168,19 @@ func (r *recorder) add(b *batch, out outcome) {
 		b.keys = append(b.keys, out.key)
 	}
 	if b.count >= r.o.BatchMessages || b.bytes >= r.o.BatchBytes {
-		r.flush(b)
+		r.hand(b)
+	}
+}
+
+// record records the batches as they come.
+func (r *recorder) record() {
+	defer close(r.exited)
+	for b := range r.batches {
+		r.flush(&b)
 	}
 }
 
 func (r *recorder) flush(b *batch) {
-	if b.count == 0 {
-		return
-	}
 	if r.err == nil && len(b.Copies)+len(b.Holes) > 0 {
 		b.Account = r.account
 		done, err := r.w.Record(context.Background(), b.Batch)
@@ -175,8 +195,8 @@ func (r *recorder) flush(b *batch) {
 		r.report.seen(b.count)
 	}
 	r.flights.land(b.keys)
+	r.reached.Add(uint64(b.count))
 	for range b.count {
 		<-r.window
 	}
-	*b = batch{}
 }

@@ -378,6 +378,12 @@ func TestRefusedForQuota(t *testing.T) {
 			for i := range 120 {
 				r.appendTo("INBOX", mail(i))
 			}
+			if command.Command == "UID SEARCH" { // which a small mailbox needs when it is known already
+				r.run()
+				for i := range 30 {
+					r.appendTo("INBOX", mail(1000+i))
+				}
+			}
 			remove := r.srv.AddFault(gmailsim.Fault{Name: "it", Times: -1, When: command, Do: gmailsim.Action{No: text}})
 			sum, err := backup.Run(context.Background(), r.w, r.o)
 			var full *backup.QuotaError
