@@ -45,9 +45,31 @@ func gmailLabels(names []string) []string {
 	return out
 }
 
-// inFlight is the most messages whose download a killed run may lose: 200 of the batch that is being recorded, 200 that wait for an older one, and on each of
+// inFlight is the most messages whose download a killed run may lose: 200 of the batch that is being recorded, 200 of the next one or that wait for an older one, and on each of
 // three connections two requests of 50.
 const inFlight = 200 + 200 + 3*2*50
+
+// plain is a server other than Gmail with n made-up messages in a few mailboxes.
+func plain(t *testing.T, n int) (*gmailsim.Server, program.Account) {
+	t.Helper()
+	s := gmailsim.New(gmailsim.Options{Generic: &gmailsim.Generic{Delimiter: "/", Condstore: true, ListStatus: true, ESearch: true}})
+	boxes := []string{"INBOX", "Work", "Lists/go", "Old mail"}
+	for _, name := range boxes[1:] {
+		if err := s.CreateMailbox(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := 0
+	err := gen.New(n, 4, gen.Small).Each(func(m gen.Message) error {
+		_, err := s.Append(boxes[i*i%len(boxes)], gmailsim.Message{Body: bytes.Clone(m.Raw), Date: m.Date, Flags: m.Flags})
+		i++
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, program.Account{Name: "me", Addr: s.Start(t), User: "user@example.com", Password: "password"}
+}
 
 // kills is how many first backups TestKilledBackups kills: 20, or as many as MAILKEEP_KILLS says.
 func kills(t *testing.T) int {
@@ -63,20 +85,31 @@ func kills(t *testing.T) int {
 	return n
 }
 
-// First backups are killed at random moments, one in each stretch of the run, each by a signal that nothing can catch. The next run finishes it; no
+// First backups of both kinds of servers are killed at random moments, one in each stretch of the run, each by a signal that nothing can catch. The next run finishes it; no
 // invariant is broken; only what was in flight is downloaded again.
 func TestKilledBackups(t *testing.T) {
 	const messages = 3000
-	kills := kills(t)
-	s, account := simulated(t, messages)
+	n := kills(t)
+	t.Run("Gmail", func(t *testing.T) {
+		s, account := simulated(t, messages)
+		killBackups(t, s, account, n-n/2, messages)
+	})
+	t.Run("other", func(t *testing.T) {
+		s, account := plain(t, messages)
+		killBackups(t, s, account, n/2, messages)
+	})
+}
+
+func killBackups(t *testing.T, s *gmailsim.Server, account program.Account, kills, messages int) {
 	calm := newKeeper(t, account)
 	run(t, calm, "backup")
 	want := served(t, serve(t, calm))
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
-	interrupted := 0
+	ran, interrupted := 0, 0
 	for i := range kills {
 		after := (i*messages + r.IntN(messages+1)) / kills
 		t.Run(fmt.Sprintf("%d after %d messages", i, after), func(t *testing.T) {
+			ran++
 			s.ResetCounters()
 			k := newKeeper(t, account)
 			if kill(t, s, k, after) {
@@ -97,8 +130,8 @@ func TestKilledBackups(t *testing.T) {
 			}
 		})
 	}
-	if interrupted < kills/2 {
-		t.Errorf("only %d of %d runs were killed before they ended", interrupted, kills)
+	if interrupted < ran/2 {
+		t.Errorf("only %d of %d runs were killed before they ended", interrupted, ran)
 	}
 }
 
