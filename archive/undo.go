@@ -248,7 +248,8 @@ func (u *undoer) placesLeft(m *manifestItem) ([]place, error) {
 // revive creates the item anew.
 func (u *undoer) revive(m *manifestItem, places []place) error {
 	item := &itemFact{Account: m.Account, Ref: m.Ref, Size: m.Size, Fingerprint: m.Fingerprint, SourceID: m.SourceID, ThreadID: m.ThreadID, Date: keepableDate(m.Date), Flags: m.Flags}
-	if err := u.row("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'item'").Scan(&item.ID); err != nil {
+	var err error
+	if item.ID, err = u.newItem(); err != nil {
 		return err
 	}
 	back := m.Gone != 0 && len(places) > 0 // the source shows it again

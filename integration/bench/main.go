@@ -3,6 +3,7 @@
 //	go run ./integration/bench serve  [flags]    the IMAP server beside Dovecot (Maildir and sdbox)
 //	go run ./integration/bench backup [flags]    the backup beside mbsync, both from a Dovecot
 //	go run ./integration/bench check [flags]     the check of an archive beside sha256sum on two processors
+//	go run ./integration/bench large [flags]     the backup of a large account
 //
 // Peers and servers are started by it, on loopback ports and in temporary folders, and ended again. It prints scenario, ours, theirs, ratio,
 // goal, and exits with 1 when a goal is missed or an answer was wrong, 2 when it was called wrongly or a peer is not installed.
@@ -31,17 +32,20 @@ const (
 // errUsage is wrapped by errors of the call, not of what was measured.
 var errUsage = errors.New("usage")
 
-var benches = map[string]func(context.Context, *env) error{"serve": benchServe, "backup": benchBackup, "check": benchCheck}
+var benches = map[string]func(context.Context, *env) error{"serve": benchServe, "backup": benchBackup, "check": benchCheck, "large": benchLarge}
 
-const usage = `usage: bench serve|backup|check [flags]
+const usage = `usage: bench serve|backup|check|large [flags]
 
   serve    mailkeep's IMAP server beside Dovecot with Maildir and with sdbox
   backup   mailkeep's backup beside mbsync, both reading from one Dovecot
   check    mailkeep's check beside sha256sum, two at a time, over the same files
+  large    mailkeep's backup of a large account from the simulated Gmail: whether it stays fast, and in how much memory
 
   --scale small     1,000 messages; under a minute (default)
   --scale full      serve: 20,000 messages of 31 KB and 100,000 of 7 KB in 61 mailboxes each, then how cost grows up to 1,000,000;
-                    some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages. check: 100,000 messages, 3 GB
+                    some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages. check: 100,000 messages, 3 GB.
+                    large: 1,000,000 messages of 2 KB instead of 20,000
+  --messages N      large: another number of messages
   --only REGEXP     serve: only what matches, by corpus and scenario, such as "full-20000 .*LOGIN", "small-100000" or "tiny" (how cost grows)
   --json FILE       also write the figures there
   --markdown FILE   also write the tables there; what else the file says stays
@@ -50,12 +54,13 @@ const usage = `usage: bench serve|backup|check [flags]
 
 // env is what a benchmark works with.
 type env struct {
-	full   bool
-	only   *regexp.Regexp // nil: everything
-	dir    string         // temporary, removed at the end
-	cache  string         // kept; used by full runs only
-	binary string         // mailkeep, once built
-	report *report
+	full     bool
+	messages int            // of a large account; 0 for what the scale says
+	only     *regexp.Regexp // nil: everything
+	dir      string         // temporary, removed at the end
+	cache    string         // kept; used by full runs only
+	binary   string         // mailkeep, once built
+	report   *report
 }
 
 func main() {
@@ -75,6 +80,7 @@ func main() {
 // options are the flags.
 type options struct {
 	scale, only, jsonFile, markdown, cache string
+	messages                               int
 }
 
 func parse(args []string) (name string, o options, err error) {
@@ -87,6 +93,7 @@ func parse(args []string) (name string, o options, err error) {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(discard{})
 	flags.StringVar(&o.scale, "scale", "small", "")
+	flags.IntVar(&o.messages, "messages", 0, "")
 	flags.StringVar(&o.only, "only", "", "")
 	flags.StringVar(&o.jsonFile, "json", "", "")
 	flags.StringVar(&o.markdown, "markdown", "", "")
@@ -114,7 +121,7 @@ func run(ctx context.Context, args []string) error {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	e := &env{full: o.scale == "full", dir: dir, cache: o.cache, report: newReport(name, o.scale, dir)}
+	e := &env{full: o.scale == "full", messages: o.messages, dir: dir, cache: o.cache, report: newReport(name, o.scale, dir)}
 	if o.only != "" {
 		e.only = regexp.MustCompile(o.only)
 		e.report.Notes = append(e.report.Notes, fmt.Sprintf("Only what matches %q was run.", o.only))
