@@ -17,7 +17,7 @@ staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # what must be there, and the package that brings it
 needed=(
 	thunderbird:thunderbird Xvfb:xvfb /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
-	dovecot:dovecot-imapd mbsync:isync neomutt:neomutt mutt:mutt offlineimap:offlineimap3 curl:curl python3:python3 zstd:zstd strace:strace git:git gcc:gcc node:nodejs npm:npm
+	dovecot:dovecot-imapd mbsync:isync neomutt:neomutt mutt:mutt offlineimap:offlineimap3 curl:curl python3:python3 zstd:zstd strace:strace /usr/lib/*/sasl2/libplain.so:libsasl2-modules git:git gcc:gcc node:nodejs npm:npm
 	/usr/include/stdlib.h:libc6-dev /usr/lib/dovecot/imap:dovecot-imapd /etc/ssl/certs/ca-certificates.crt:ca-certificates
 )
 
@@ -32,7 +32,7 @@ install_missing() {
 	for entry in "${needed[@]}"; do
 		thing=${entry%%:*}
 		case $thing in
-		/*) [ -e "$thing" ] ;;
+		/*) compgen -G "$thing" > /dev/null ;;
 		*) command -v "$thing" > /dev/null ;;
 		esac || missing+=("${entry#*:}")
 	done
