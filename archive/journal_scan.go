@@ -83,8 +83,6 @@ func scanFile(dir string, at position, last bool, hooks scanHooks) error {
 			return err
 		}
 		if length > 0 {
-			s.line++
-			s.offset += length
 			if err := s.take(line, length); err != nil {
 				return err
 			}
@@ -127,26 +125,46 @@ type fileScan struct {
 	crc        uint32 // of these
 	problem    string // what is wrong with the lines before facts
 	lastBad    int    // the last unreadable line
-	unfinished bool   // that line has no line feed, or holds zero bytes: it may never have been written
+	unfinished bool   // the first of them has no line feed, or holds zero bytes: it and what follows may never have been written
+
+	// Behind zero bytes a commit line that is the file's last was not written either (unwritten): what it means is settled when another line comes.
+	settle func() error
 }
 
 func (s *fileScan) begin() {
 	s.first, s.from = s.line+1, s.offset
-	s.lost, s.facts, s.crc, s.problem, s.unfinished = nil, nil, 0, "", false
+	s.lost, s.facts, s.crc, s.problem, s.unfinished, s.settle = nil, nil, 0, "", false, nil
 }
 
 func (s *fileScan) take(line []byte, length int64) error {
+	if s.settle != nil {
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	s.line++
+	s.offset += length
 	var one fact
 	whole := length == int64(len(line)) && bytes.HasSuffix(line, []byte("\n"))
 	zero := bytes.IndexByte(line, 0) >= 0
+	commits := whole && !zero && bytes.HasPrefix(line, []byte(`{"commit"`))
 	err := json.Unmarshal(line, &one)
 	switch {
 	case !whole || zero || err != nil:
 		s.bad(!whole && length == int64(len(line)) || zero, err)
+		if commits {
+			s.settle = func() error { s.unfinished, s.settle = false, nil; return nil }
+		}
 		return nil
 	case one.Commit == nil:
 		s.crc = crc32.Update(s.crc, castagnoli, line)
 		s.facts = append(s.facts, one)
+		return nil
+	}
+	if s.unfinished {
+		if commits {
+			s.settle = func() error { return s.commit(*one.Commit) }
+		}
 		return nil
 	}
 	return s.commit(*one.Commit)
@@ -159,7 +177,6 @@ func (s *fileScan) bad(unfinished bool, err error) {
 	if s.problem == "" {
 		s.problem, s.unfinished = fmt.Sprintf("line %d cannot be read: %v", s.line, err), unfinished
 	}
-	s.unfinished = s.unfinished && unfinished
 	s.lastBad = s.line
 }
 
@@ -191,6 +208,11 @@ func (s *fileScan) end(last bool) error {
 	}
 	if last && (s.problem == "" || s.unfinished) {
 		return nil // a batch that was never acknowledged
+	}
+	if s.settle != nil {
+		if err := s.settle(); err != nil || s.line < s.first {
+			return err
+		}
 	}
 	d := JournalDamage{File: s.name, FirstLine: s.first, LastLine: s.line, Problem: s.problem, bytes: s.offset - s.from}
 	if d.Problem == "" {
