@@ -22,7 +22,7 @@ needed=(
 )
 
 # the packages whose tests take longest, longest first
-longest=(./integration ./imapd ./backup ./archive ./cmd/mailkeep ./message)
+longest=(./integration ./imapd ./archive ./backup ./cmd/mailkeep ./message)
 
 export PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
 failed=() passed=0 failures=0 skipped=0
