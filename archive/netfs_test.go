@@ -10,25 +10,26 @@ import (
 	"mailkeep/archive"
 )
 
-// TestLockHelper is the second process of TestTwoProcessesLock.
-func TestLockHelper(t *testing.T) {
-	if os.Getenv("MAILKEEP_LOCK_HELPER") == "" {
-		t.Skip("it is run by TestTwoProcessesLock")
-	}
-	if err := archive.HoldLock(flag.Arg(0), os.Stdin, os.Stdout); err != nil {
-		t.Fatal(err)
-	}
-}
-
+// The test is its own second process: the environment says what that does.
 func TestTwoProcessesLock(t *testing.T) {
-	t.Setenv("MAILKEEP_LOCK_HELPER", "1")
+	const role = "MAILKEEP_LOCK_HELPER"
+	switch os.Getenv(role) {
+	case "hold":
+		if err := archive.HoldLock(flag.Arg(0), os.Stdin, os.Stdout); err != nil {
+			t.Fatal(err)
+		}
+		return
+	case "leave":
+		return
+	}
+	t.Setenv(role, "hold")
 	dir := t.TempDir()
-	if err := archive.TestLocking(ctx, dir, os.Args[0], "-test.run=^TestLockHelper$", "--"); err != nil {
+	if err := archive.TestLocking(ctx, dir, os.Args[0], "-test.run=^TestTwoProcessesLock$", "--"); err != nil {
 		t.Error(err)
 	}
 	// A second process that never gets the lock is what a file system without locks looks like.
-	t.Setenv("MAILKEEP_LOCK_HELPER", "")
-	if err := archive.TestLocking(ctx, dir, os.Args[0], "-test.run=^TestLockHelper$", "--"); !errors.Is(err, archive.ErrSharedDisk) {
+	t.Setenv(role, "leave")
+	if err := archive.TestLocking(ctx, dir, os.Args[0], "-test.run=^TestTwoProcessesLock$", "--"); !errors.Is(err, archive.ErrSharedDisk) {
 		t.Errorf("got %v", err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

@@ -158,7 +158,7 @@ func TestSummariesOfNothing(t *testing.T) {
 
 // TestSummariesDamaged spoils the files in every way; whatever is there afterwards is right, and what is not is derived again.
 func TestSummariesDamaged(t *testing.T) {
-	s, entries := filled(t, 1, 400)
+	s, entries := filled(t, 1, 150)
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, way := range map[string]struct {
 		times int // 1 where nothing is left to chance
