@@ -39,7 +39,7 @@ const usage = `usage: bench serve|backup|check|large [flags]
   serve    mailkeep's IMAP server beside Dovecot with Maildir and with sdbox
   backup   mailkeep's backup beside mbsync, both reading from one Dovecot
   check    mailkeep's check beside sha256sum, two at a time, over the same files
-  large    mailkeep's backup of a large account from the simulated Gmail: whether it stays fast, and in how much memory
+  large    mailkeep's backup of a large account from the simulated Gmail: whether it stays fast, and in how much memory; and what batches are worth
 
   --scale small     1,000 messages; under a minute (default)
   --scale full      serve: 20,000 messages of 31 KB and 100,000 of 7 KB in 61 mailboxes each, then how cost grows up to 1,000,000;
