@@ -4,6 +4,7 @@
 //	go run ./integration/bench backup [flags]    the backup beside mbsync, both from a Dovecot
 //	go run ./integration/bench check [flags]     the check of an archive beside sha256sum on two processors
 //	go run ./integration/bench large [flags]     the backup of a large account
+//	go run ./integration/bench daily [flags]     the backup of every day, with little to do
 //
 // Peers and servers are started by it, on loopback ports and in temporary folders, and ended again. It prints scenario, ours, theirs, ratio,
 // goal, and exits with 1 when a goal is missed or an answer was wrong, 2 when it was called wrongly or a peer is not installed.
@@ -32,20 +33,21 @@ const (
 // errUsage is wrapped by errors of the call, not of what was measured.
 var errUsage = errors.New("usage")
 
-var benches = map[string]func(context.Context, *env) error{"serve": benchServe, "backup": benchBackup, "check": benchCheck, "large": benchLarge}
+var benches = map[string]func(context.Context, *env) error{"serve": benchServe, "backup": benchBackup, "check": benchCheck, "large": benchLarge, "daily": benchDaily}
 
-const usage = `usage: bench serve|backup|check|large [flags]
+const usage = `usage: bench serve|backup|check|large|daily [flags]
 
   serve    mailkeep's IMAP server beside Dovecot with Maildir and with sdbox
   backup   mailkeep's backup beside mbsync, both reading from one Dovecot
   check    mailkeep's check beside sha256sum, two at a time, over the same files
   large    mailkeep's backup of a large account from the simulated Gmail: whether it stays fast, and in how much memory; and what batches are worth
+  daily    mailkeep's backup of an account that it has backed up before, with nothing changed and with a few changes
 
   --scale small     1,000 messages; under a minute (default)
   --scale full      serve: 20,000 messages of 31 KB and 100,000 of 7 KB in 61 mailboxes each, then how cost grows up to 1,000,000;
                     some 20 minutes, and 15 GB of disk for what is kept for the next time. backup: 20,000 messages. check: 100,000 messages, 3 GB.
-                    large: 1,000,000 messages of 2 KB instead of 20,000
-  --messages N      large: another number of messages
+                    large: 1,000,000 messages of 2 KB instead of 20,000. daily: 100,000 messages instead of 5,000
+  --messages N      large, daily: another number of messages
   --only REGEXP     serve: only what matches, by corpus and scenario, such as "full-20000 .*LOGIN", "small-100000" or "tiny" (how cost grows)
   --json FILE       also write the figures there
   --markdown FILE   also write the tables there; what else the file says stays
@@ -55,7 +57,7 @@ const usage = `usage: bench serve|backup|check|large [flags]
 // env is what a benchmark works with.
 type env struct {
 	full     bool
-	messages int            // of a large account; 0 for what the scale says
+	messages int            // of a large account, or of a daily one; 0 for what the scale says
 	only     *regexp.Regexp // nil: everything
 	dir      string         // temporary, removed at the end
 	cache    string         // kept; used by full runs only
