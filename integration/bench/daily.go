@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -128,7 +129,10 @@ func (e *env) dailyDovecot(ctx context.Context, n int) (err error) {
 	return d.days(ctx)
 }
 
-// changeMailboxes adds messages to INBOX, moves some of All Mail there, and deletes others of All Mail.
+// movedTo is a mailbox with nothing but what changeMailboxes moves there.
+const movedTo = "Moved"
+
+// changeMailboxes adds messages to INBOX, moves some of All Mail to another mailbox, and deletes others of All Mail.
 func changeMailboxes(addr string) (bytes int64, err error) {
 	c, err := imapclient.DialInsecure(addr, nil)
 	if err != nil {
@@ -136,6 +140,9 @@ func changeMailboxes(addr string) (bytes int64, err error) {
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := c.Login(nearUser, "pass").Wait(); err != nil {
+		return 0, err
+	}
+	if err := c.Create(movedTo, nil).Wait(); err != nil && !strings.Contains(err.Error(), "ALREADYEXISTS") {
 		return 0, err
 	}
 	for i := range dailyChanges {
@@ -164,7 +171,7 @@ func changeMailboxes(addr string) (bytes int64, err error) {
 	if err := c.Expunge().Close(); err != nil {
 		return 0, err
 	}
-	_, err = c.Move(moved, "INBOX").Wait()
+	_, err = c.Move(moved, movedTo).Wait()
 	return bytes, err
 }
 
