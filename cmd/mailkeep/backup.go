@@ -176,8 +176,8 @@ func (a *app) backupWith(ctx context.Context, w *archive.Writer, acct *Account, 
 // finish looks up the failure ledger, notes the run and reports it.
 func (a *app) finish(ctx context.Context, w *archive.Writer, r *accountResult, started time.Time) {
 	if known, err := w.AccountByName(ctx, r.account); err == nil {
-		if totals, err := w.Totals(ctx, known.ID); err == nil {
-			r.holes = totals.Holes
+		if holes, err := w.HoleCount(ctx, known.ID); err == nil {
+			r.holes = holes
 		}
 	}
 	err := noteRun(w.Dir(), r.account, lastRun{Started: started, Finished: time.Now(), New: r.NewItems, Bytes: r.Bytes, Result: r.verdict()})
