@@ -45,7 +45,7 @@ func benchBackup(ctx context.Context, e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	defer e.report.begin("backup", describe(tally)).finish()
+	defer e.report.begin("backup", "From Dovecot: "+describe(tally)).finish()
 	relay, err := proxy.New(peer.Addr)
 	if err != nil {
 		return err

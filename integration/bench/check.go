@@ -47,7 +47,7 @@ func benchCheck(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	defer e.report.begin("check", fmt.Sprintf("check of %s messages, %.2f GB", thousands(files), float64(size)/1e9)).finish()
+	defer e.report.begin("check", fmt.Sprintf("Check of %s messages, %.2f GB", thousands(files), float64(size)/1e9)).finish()
 	b := &checks{env: e, store: store, files: files, size: size}
 	if err := b.readingRow(ctx, runs); err != nil {
 		return err

@@ -37,7 +37,7 @@ func benchLarge(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	title := fmt.Sprintf("%s messages of %.1f KB, from the simulated Gmail", thousands(n), largeMessage/1e3)
+	title := fmt.Sprintf("First backup of %s messages of %.1f KB, from the simulated Gmail", thousands(n), largeMessage/1e3)
 	defer e.report.begin("large", title).finish()
 	e.note("build mailkeep")
 	binary, err := program.Build(ctx, e.dir)
