@@ -14,7 +14,7 @@ type Dial func(ctx context.Context) (*Session, error)
 type Options struct {
 	Account     string   // the account's name in the archive
 	Dial        Dial     // required
-	Connections int      // at the same time; 0 means 3. Gmail allows 15 to all programs of an account together
+	Connections int      // at the same time; 0 means 5. Gmail allows 15 to all programs of an account together
 	Include     []string // mailboxes to read, named as Exclude's; none means all
 	Exclude     []string // mailboxes to leave out of these, see Excluded
 	Progress    Progress // nil: nobody watches
@@ -55,7 +55,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	set(&o.Connections, 3)
+	set(&o.Connections, 5)
 	set(&o.Retries, 8)
 	set(&o.Pause, time.Second)
 	set(&o.Silence, 5*time.Minute)

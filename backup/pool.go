@@ -266,9 +266,7 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 	}
 	release := s.guard(ctx, p.o.Silence)
 	defer release()
-	s.commands++
-	s.caps, err = s.Client.Capability().Wait()
-	if err == nil {
+	if err = s.learnCaps(); err == nil {
 		err = p.opened(s)
 	}
 	if err == nil && p.o.Compress && s.caps.Has("COMPRESS=DEFLATE") {
@@ -287,6 +285,15 @@ func (p *pool) dial(ctx context.Context) (*Session, error) {
 		return nil, classify(err, "log in")
 	}
 	return s, nil
+}
+
+// learnCaps takes over what the server can do after the login. Most servers say it with their answer to the login, which saves a round trip; otherwise the client library has
+// asked for it already.
+func (s *Session) learnCaps() (err error) {
+	if s.caps = s.Client.Caps(); s.caps == nil {
+		s.caps, err = s.Client.Capability().Wait() // it tells what is wrong
+	}
+	return err
 }
 
 // connectError gives errors of Dial a kind where Dial did not.

@@ -30,7 +30,7 @@ func Watch(ctx context.Context, dial Dial, known archive.FolderState) error {
 	defer s.Close()
 	release := s.guard(ctx, idleSilence)
 	defer release()
-	if s.caps, err = s.Client.Capability().Wait(); err != nil {
+	if err := s.learnCaps(); err != nil {
 		return classify(err, "wait for new mail")
 	}
 	if !s.caps.Has(imap.CapIdle) && !s.caps.Has(imap.CapIMAP4rev2) {

@@ -86,8 +86,8 @@ const (
 	defaultWeb     = "127.0.0.1:8143"
 )
 
-// defaultConnections suits Gmail, which slows down clients that open many.
-const defaultConnections = 3
+// defaultConnections is what mail programs open, too; Gmail slows down clients that open many more. Far from the server each waits for answers most of the time.
+const defaultConnections = 5
 
 // errNoConfig says that no configuration file was found.
 var errNoConfig = errors.New("no configuration found")

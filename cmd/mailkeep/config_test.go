@@ -19,7 +19,7 @@ func TestExampleConfig(t *testing.T) {
 	if c.Archive != filepath.Join(dir, "MailStore") || len(c.Accounts) != 3 || len(c.Serve.Logins) != 2 {
 		t.Errorf("%+v", c)
 	}
-	want := Account{Name: "work", Host: "mail.example.org:143", User: "me", Auth: "password", PasswordCommand: "pass show mail/work", TLS: "starttls", Connections: 3}
+	want := Account{Name: "work", Host: "mail.example.org:143", User: "me", Auth: "password", PasswordCommand: "pass show mail/work", TLS: "starttls", Connections: 5}
 	if !reflect.DeepEqual(c.Accounts[1], want) {
 		t.Errorf("got  %+v\nwant %+v", c.Accounts[1], want)
 	}
@@ -134,9 +134,9 @@ user = "c"`)
 		t.Errorf("imap %q", c.Serve.IMAP)
 	}
 	want := []Account{
-		{Name: "a", Host: "imap.example.org:993", User: "a", Auth: "app-password", TLS: "implicit", PasswordFile: filepath.Join("conf", "pw"), Connections: 3},
-		{Name: "b", Host: "mail.example.org:143", User: "b", Auth: "app-password", TLS: "starttls", Connections: 3},
-		{Name: "c", Host: "[::1]:143", User: "c", Auth: "app-password", TLS: "none", Connections: 3},
+		{Name: "a", Host: "imap.example.org:993", User: "a", Auth: "app-password", TLS: "implicit", PasswordFile: filepath.Join("conf", "pw"), Connections: 5},
+		{Name: "b", Host: "mail.example.org:143", User: "b", Auth: "app-password", TLS: "starttls", Connections: 5},
+		{Name: "c", Host: "[::1]:143", User: "c", Auth: "app-password", TLS: "none", Connections: 5},
 	}
 	if !reflect.DeepEqual(c.Accounts, want) {
 		t.Errorf("got  %+v\nwant %+v", c.Accounts, want)
@@ -157,7 +157,7 @@ func TestNearest(t *testing.T) {
 
 func TestTOMLString(t *testing.T) {
 	for _, s := range []string{"", "plain", `C:\Mail "old"`, "ü日本", "tab\tand\x01and\x7f"} {
-		text := accountText(&Account{Name: "x", Host: "h:993", User: s + "x", Auth: "password", TLS: "implicit", TLSCA: "/" + s, PasswordFile: "/p" + s, Connections: 3}, ".")
+		text := accountText(&Account{Name: "x", Host: "h:993", User: s + "x", Auth: "password", TLS: "implicit", TLSCA: "/" + s, PasswordFile: "/p" + s, Connections: 5}, ".")
 		c, err := parseConfig("f", text)
 		if err != nil {
 			t.Fatalf("%q: %v\n%s", s, err, text)
