@@ -38,7 +38,7 @@ func (w *Writer) Prune(ctx context.Context, plan *PrunePlan, progress func(done,
 
 func (w *Writer) prune(ctx context.Context, plan *PrunePlan, progress func(done, total int)) (done Pruned, err error) {
 	now := time.Now().Unix()
-	if err := w.db.GetContext(ctx, &done.ID, "SELECT coalesce(max(id), 0) + 1 FROM prune"); err != nil {
+	if done.ID, err = w.nextPrune(ctx); err != nil {
 		return done, err
 	}
 	if err := w.writeManifest(ctx, manifestHead{Format: 1, Prune: done.ID, Time: now, Policy: plan.Policy.Text, Tombstones: plan.Policy.Tombstones}, plan.Items); err != nil {

@@ -328,3 +328,52 @@ func TestPruneLeavesWhatChanged(t *testing.T) {
 	}
 	s.want("Gone from server:", "INBOX: 2=two")
 }
+
+// A map that was lost does not know the prunes of before, which wait in quarantine/ all the same: the next one must not take their place.
+func TestPruneLeavesForgottenPrunesAlone(t *testing.T) {
+	s := sourceInMemory(t, archive.IMAP)
+	box := s.folder("INBOX", "", 1)
+	s.record(archive.Batch{Copies: []archive.Copy{{Folder: box, UID: 1, Ref: s.put("one")}, {Folder: box, UID: 2, Ref: s.put("two")}}})
+	s.record(archive.Batch{Gone: []archive.Location{{Folder: box, UID: 1}}})
+	s.prune(gone())
+	dir := s.w.Dir()
+	list, err := os.ReadFile(filepath.Join(dir, "quarantine", "prune-1", "items.jsonl"))
+	if err := errors.Join(err, s.w.Close(), os.Remove(filepath.Join(dir, "gmail.db")), os.RemoveAll(filepath.Join(dir, "journal"))); err != nil {
+		t.Fatal(err)
+	}
+	rebuilt(t, dir) // "two" is all that is left, and shown as recovered, that is as gone
+	s.w = archivetest.Open(t, dir)
+	if _, done := s.prune(gone()); done.ID != 2 || done.Items != 1 {
+		t.Errorf("pruned %+v", done)
+	}
+	s.undo(2)
+	one := filepath.Join(dir, "quarantine", "prune-1", archive.RefOf([]byte("one")).String()+".eml")
+	if again, err := os.ReadFile(filepath.Join(filepath.Dir(one), "items.jsonl")); err != nil || string(again) != string(list) {
+		t.Errorf("the list of the earlier prune is another one: %q, %v", again, err)
+	}
+	if _, err := os.Stat(one); err != nil {
+		t.Errorf("the earlier prune lost a file: %v", err)
+	}
+}
+
+// Files in quarantine/ whose list was lost wait as long as others.
+func TestEmptyQuarantineWithoutAList(t *testing.T) {
+	s := newSource(t, archive.IMAP)
+	box := s.folder("INBOX", "", 1)
+	s.record(archive.Batch{Copies: []archive.Copy{{Folder: box, UID: 1, Ref: s.put("one")}}})
+	s.record(archive.Batch{Gone: []archive.Location{{Folder: box, UID: 1}}})
+	s.prune(gone())
+	folder := filepath.Join(s.w.Dir(), "quarantine", "prune-1")
+	if err := os.Remove(filepath.Join(folder, "items.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		before time.Duration
+		prunes int
+	}{{-time.Hour, 0}, {time.Hour, 1}} {
+		done, err := s.w.EmptyQuarantine(ctx, time.Now().Add(test.before))
+		if err != nil || done.Prunes != test.prunes || done.Messages != int64(test.prunes) {
+			t.Errorf("emptied %+v, %v", done, err)
+		}
+	}
+}

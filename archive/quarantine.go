@@ -219,6 +219,20 @@ func pruneFolders(dir string) (map[PruneID]string, error) {
 	return folders, nil
 }
 
+// nextPrune is a number that no prune had: of those in gmail.db, and of those that only quarantine/ tells of, as when the map was lost or replaced by an older copy.
+func (w *Writer) nextPrune(ctx context.Context) (id PruneID, err error) {
+	if err := w.rw.GetContext(ctx, &id, "SELECT coalesce(max(id), 0) + 1 FROM prune"); err != nil {
+		return 0, err
+	}
+	folders, err := pruneFolders(w.dir)
+	for taken, folder := range folders {
+		if left, readErr := os.ReadDir(folder); readErr != nil || len(left) > 0 {
+			id = max(id, taken+1)
+		}
+	}
+	return id, err
+}
+
 // finishPrunes moves the files that a crash kept from being moved.
 func (w *Writer) finishPrunes(ctx context.Context) error {
 	runs, err := w.Prunes(ctx)
@@ -280,7 +294,16 @@ func (w *Writer) EmptyQuarantine(ctx context.Context, before time.Time) (Emptied
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return done, fmt.Errorf("empty the quarantine: %w", err)
 		}
-		if err == nil && (head.Prune != id || head.Time > before.Unix()) {
+		since := head.Time
+		if err != nil {
+			since, err = lastMoved(folder) // without its list a file there is still somebody's mail
+			if err != nil {
+				return done, fmt.Errorf("empty the quarantine: %w", err)
+			}
+		} else if head.Prune != id {
+			continue
+		}
+		if since > before.Unix() {
 			continue
 		}
 		if err := w.emptyFolder(ctx, folder, &done); err != nil {
@@ -288,6 +311,15 @@ func (w *Writer) EmptyQuarantine(ctx context.Context, before time.Time) (Emptied
 		}
 	}
 	return done, nil
+}
+
+// lastMoved is when a folder changed last, in Unix seconds.
+func lastMoved(folder string) (int64, error) {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return 0, err
+	}
+	return info.ModTime().Unix(), nil
 }
 
 // emptyFolder removes items.jsonl last: as long as it is there, the folder counts as one that can be undone, as far as its files go.

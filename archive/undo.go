@@ -314,7 +314,7 @@ func (w *Writer) pruneOrphans(ctx context.Context, orphans []Orphan, policy stri
 		return done, nil
 	}
 	head := manifestHead{Format: 1, Time: time.Now().Unix(), Policy: policy}
-	if err := w.rw.GetContext(ctx, &head.Prune, "SELECT coalesce(max(id), 0) + 1 FROM prune"); err != nil {
+	if head.Prune, err = w.nextPrune(ctx); err != nil {
 		return done, err
 	}
 	if err := writeManifest(w.dir, head, func(enc *json.Encoder) error {
