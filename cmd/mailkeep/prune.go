@@ -327,7 +327,9 @@ func (a *Account) leavesOut(b archive.Mailbox, folders []archive.Folder) bool {
 	if b.Name == archive.GoneMailbox {
 		return false
 	}
-	return len(a.Include) > 0 && !backup.Excluded(a.Include, name, delim, use) || backup.Excluded(a.Exclude, name, delim, use)
+	// What a rebuild recovered is in no mailbox of the server that could be included, and may be nowhere else.
+	recovered := strings.HasPrefix(b.Name, archive.RecoveredMailbox)
+	return len(a.Include) > 0 && !recovered && !backup.Excluded(a.Include, name, delim, use) || backup.Excluded(a.Exclude, name, delim, use)
 }
 
 func (a *app) pruneChosen(ctx context.Context, w *archive.Writer, c *Config, names []string, o pruneOptions) error {
