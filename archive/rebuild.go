@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"time"
 
@@ -70,8 +69,11 @@ type rebuilder struct {
 // It is built beside, checked, and switched at once; what was there before goes to quarantine/. It can be killed at any moment and begun again. Nothing may write to the
 // archive meanwhile (ErrLocked); servers go on showing the old state and must be started again.
 func Rebuild(ctx context.Context, dir string, o RebuildOptions) (Rebuilt, error) {
-	if err := checkFormat(dir); err != nil && (!errors.Is(err, ErrNotArchive) || !looksLikeArchive(dir)) {
-		return Rebuilt{}, err
+	if err := checkFormat(dir); err != nil {
+		messages, _ := anyMessage(dir)
+		if !errors.Is(err, ErrNotArchive) || !messages && !looksLikeArchive(dir) {
+			return Rebuilt{}, err
+		}
 	}
 	lock, err := lockArchive(dir)
 	if err != nil {
@@ -215,7 +217,7 @@ func (b *rebuilder) fromJournal(ctx context.Context) (whole bool, err error) {
 	case last < b.oldSeq:
 		b.done.Damage = append(b.done.Damage, JournalDamage{File: journalDir, Batches: batches(last+1, b.oldSeq), Problem: "the end is lost"})
 		return false, nil
-	case last == 0 && b.old == nil:
+	case last == 0 && b.oldSeq == 0:
 		messages, err := anyMessage(b.dir)
 		return !messages, err
 	}
@@ -304,7 +306,7 @@ func anyMessage(dir string) (bool, error) {
 			return false, err
 		}
 		for _, f := range files {
-			if path.Ext(f.Name()) == extension {
+			if ref, err := ParseRef(trimExtension(f.Name())); err == nil && f.Name() == ref.String()+extension && ref[0] == byte(i) {
 				return true, nil
 			}
 		}

@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -444,4 +445,34 @@ func sourceInMemory(t *testing.T, kind archive.Kind) *source {
 		t.Fatal(err)
 	}
 	return &source{t, w, account}
+}
+
+// With gmail.db and the journal lost no Writer begins an empty map beside the messages: those that the source has no more would be in no mailbox, and count as what an interrupted
+// backup left. Rebuild shows them, also where FORMAT is lost, too, and where an empty gmail.db stands there already.
+func TestMessagesWithoutAMap(t *testing.T) {
+	s := sourceInMemory(t, archive.IMAP)
+	box := s.folder("INBOX", "", 1)
+	s.record(archive.Batch{Copies: []archive.Copy{{Folder: box, UID: 1, Ref: s.put("one")}}})
+	dir := s.w.Dir()
+	if err := errors.Join(s.w.Close(), os.Remove(filepath.Join(dir, "gmail.db")), os.RemoveAll(filepath.Join(dir, "journal")), os.Mkdir(filepath.Join(dir, "journal"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	bare := filepath.Join(inMemory(t), "MailStore")
+	copyTree(t, dir, bare)
+	for _, name := range []string{"FORMAT", "journal", "lock", "tmp", "quarantine"} {
+		if err := os.RemoveAll(filepath.Join(bare, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if w, err := archive.OpenWriter(dir); !errors.Is(err, archive.ErrMapLost) {
+			t.Fatalf("opened %v, %v", w, err)
+		}
+	}
+	for _, dir := range []string{dir, bare} {
+		if done := rebuilt(t, dir); done.Source != archive.FromFiles || done.Recovered != 1 {
+			t.Errorf("%s: %+v", dir, done)
+		}
+		goesOn(t, dir)
+	}
 }

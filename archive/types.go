@@ -48,6 +48,7 @@ var (
 	ErrNewer      = errors.New("written by a newer mailkeep")
 	ErrOlder      = errors.New("written by an older mailkeep") // OpenWriter brings it up to date
 	ErrNotFound   = errors.New("not found")
+	ErrMapLost    = errors.New("gmail.db and the journal are lost; \"mailkeep rebuild\" makes them again from the messages, or copy both back from a copy of the archive")
 	ErrDiskFull   = errors.New("the disk is full; free some space and run it again")
 )
 

@@ -37,7 +37,8 @@ type Writer struct {
 }
 
 // OpenWriter opens the archive at dir for writing, and creates it when dir does not exist or is an empty folder. It finishes what an interrupted Writer
-// left. It fails with ErrLocked when another Writer has it, ErrNotArchive when the folder is something else, ErrNewer when a newer mailkeep wrote it.
+// left. It fails with ErrLocked when another Writer has it, ErrNotArchive when the folder is something else, ErrNewer when a newer mailkeep wrote it, and ErrMapLost when there are
+// messages and nothing else: an empty map beside them would hide them all.
 func OpenWriter(dir string) (*Writer, error) {
 	err := checkFormat(dir)
 	fresh := errors.Is(err, ErrNotFound)
@@ -94,11 +95,29 @@ func (w *Writer) open(dir string, fresh bool) error {
 	if w.store, err = openMailStore(dir); err != nil {
 		return fmt.Errorf("open archive %q: %w", dir, err)
 	}
+	if err := os.MkdirAll(filepath.Join(dir, journalDir), 0o700); err != nil { // lost, which the next steps say better
+		return fmt.Errorf("open archive %q: %w", dir, err)
+	}
 	if w.journal, err = recoverJournal(dir, rw); err != nil {
 		return fmt.Errorf("open archive %q: %w", dir, err)
 	}
+	if err := checkMap(dir, rw); err != nil {
+		return fmt.Errorf("open archive %q for writing: %w", dir, err)
+	}
 	w.Reader, err = openReader(dir)
 	return err
+}
+
+// checkMap refuses a map without a single batch beside messages: the first batch of an archive, which makes an account, is durable before any message is in place.
+func checkMap(dir string, db *sqlx.DB) error {
+	var seq ModSeq
+	if err := db.Get(&seq, "SELECT seq FROM applied"); err != nil || seq > 0 {
+		return err
+	}
+	if messages, err := anyMessage(dir); err != nil || !messages {
+		return err
+	}
+	return ErrMapLost
 }
 
 // checkWritable makes the system's own error, such as "read-only file system", come before SQLite's.

@@ -54,7 +54,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, archive.ErrLocked):
 		return exitLocked
-	case isDamage(err), errors.Is(err, errDamage):
+	case isDamage(err), errors.Is(err, errDamage), errors.Is(err, archive.ErrMapLost):
 		return exitDamage
 	case errors.Is(err, errUsage), errors.Is(err, archive.ErrNotArchive):
 		return exitUsage
