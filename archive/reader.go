@@ -17,8 +17,9 @@ import (
 
 // Reader answers all queries about an archive and can change nothing. It is safe for use by many goroutines, beside a Writer in this or another process (A7).
 type Reader struct {
-	dir string
-	db  *sqlx.DB // query_only connections
+	dir  string
+	db   *sqlx.DB    // query_only connections
+	file os.FileInfo // of gmail.db as it was opened
 
 	version   *versionWatch
 	summaries summaryState
@@ -44,7 +45,12 @@ func Open(dir string) (*Reader, error) {
 }
 
 func openReader(dir string) (*Reader, error) {
-	db, err := connectReader(filepath.Join(dir, databaseFile))
+	path := filepath.Join(dir, databaseFile)
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("open archive %q: %w", dir, err)
+	}
+	db, err := connectReader(path)
 	if err != nil {
 		return nil, fmt.Errorf("open archive %q: %w", dir, err)
 	}
@@ -55,7 +61,14 @@ func openReader(dir string) (*Reader, error) {
 		db.Close()
 		return nil, fmt.Errorf("open archive %q: %w", dir, err)
 	}
-	return &Reader{dir: dir, db: db, version: version}, nil
+	return &Reader{dir: dir, db: db, file: file, version: version}, nil
+}
+
+// Replaced tells whether another gmail.db has taken the place of the one that was opened, as Rebuild and an update of its schema put one there. A Reader goes on answering from the old
+// one, or from either: it should be closed, and the archive opened again.
+func (r *Reader) Replaced() bool {
+	now, err := os.Stat(filepath.Join(r.dir, databaseFile))
+	return err == nil && !os.SameFile(r.file, now)
 }
 
 // Close releases the connections. Files that OpenMessage returned stay open, and Summaries stay usable.

@@ -67,7 +67,7 @@ type rebuilder struct {
 // Rebuild makes gmail.db anew: from the journal where that is whole, and then it is the same again. A damaged journal is made anew from gmail.db where that is whole. With both
 // damaged everything that can be read is kept, and messages whose facts were lost are shown in RecoveredMailbox; so are all when only the files are left.
 // It is built beside, checked, and switched at once; what was there before goes to quarantine/. It can be killed at any moment and begun again. Nothing may write to the
-// archive meanwhile (ErrLocked); servers go on showing the old state and must be started again.
+// archive meanwhile (ErrLocked); Readers must be opened again (Reader.Replaced).
 func Rebuild(ctx context.Context, dir string, o RebuildOptions) (Rebuilt, error) {
 	if err := checkFormat(dir); err != nil {
 		messages, _ := anyMessage(dir)

@@ -70,7 +70,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "fetched": cmdFetched, "listens": cmdListens, "same": cmdSame, "reply": cmdReply,
+			"sim": cmdSim, "deliver": cmdDeliver, "expunge": cmdExpunge, "spoil": cmdSpoil, "mend": cmdMend, "stall": cmdStall, "stalled": cmdStalled, "bodies": cmdBodies, "fetched": cmdFetched, "listens": cmdListens, "same": cmdSame, "becomes": cmdBecomes, "reply": cmdReply,
 			"freeport": cmdFreePort, "occupy": cmdOccupy, "waitfor": cmdWaitFor, "get": cmdGet, "hold": cmdHold, "exits": cmdExits, "fulldisk": cmdFullDisk, "enlarge": cmdEnlarge,
 			"oauth": cmdOAuth, "secretfree": cmdSecretFree,
 			"damage": cmdDamage, "cert": cmdCert, "expand": cmdExpand, "mode": cmdMode, "appears": cmdAppears, "jsonlines": cmdJSONLines,
@@ -251,6 +251,19 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("differences:\n%s", strings.Join(result.Differences, "\n"))
 	}
 	ts.Logf("%+v", result)
+}
+
+// becomes SIM NAME USER PASSWORD: like same, for a server that notices within seconds.
+func cmdBecomes(ts *testscript.TestScript, _ bool, args []string) {
+	var result *checkResult
+	err := errors.New("nobody asked")
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		result, err = checkServed(context.Background(), ts.Getenv(args[1]), args[2], args[3], simOf(ts, args[0]).Snapshot())
+		if err == nil && len(result.Differences) == 0 {
+			return
+		}
+	}
+	ts.Fatalf("differences: %v, %q", err, result.Differences)
 }
 
 // reply NAME TEXT: a server that sends TEXT and a line end to whoever connects, and nothing more; $NAME is its address.

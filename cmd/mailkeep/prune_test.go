@@ -21,7 +21,7 @@ func TestLeavesOut(t *testing.T) {
 		{[]string{"INBOX"}, nil, archive.Mailbox{Name: archive.RecoveredMailbox + " mailbox 3"}, false},
 		{nil, []string{archive.RecoveredMailbox}, archive.Mailbox{Name: archive.RecoveredMailbox}, true},
 	} {
-		a := Account{Include: test.include, Exclude: test.exclude}
+		a := Account{Exclude: test.exclude, Fetching: Fetching{Include: test.include}}
 		if got := a.leavesOut(test.box, nil); got != test.want {
 			t.Errorf("include %v, exclude %v: %q is left out: %v", test.include, test.exclude, test.box.Name, got)
 		}

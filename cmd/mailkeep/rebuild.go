@@ -21,7 +21,8 @@ func (a *app) rebuildCommand() *cobra.Command {
 		Long: `Makes gmail.db, the map of the archive, anew from the journal: accounts, labels, UIDs, flags and dates are what they were, and mail programs notice
 nothing. A damaged journal is made anew from gmail.db. With both damaged everything that can be read is kept, what was lost is told by line, and messages of which
 only the file is left are shown in the mailbox "` + archive.RecoveredMailbox + `", by date. What was there before goes to quarantine/; messages are never touched.
-It can be interrupted at any moment and begun again. Nothing else may write to the archive meanwhile; start "mailkeep serve" again afterwards.
+It can be interrupted at any moment and begun again. Nothing else may write to the archive meanwhile; a "mailkeep serve" that is running ends its
+connections and serves what was made.
 
 With --compact the journal is written anew as a snapshot of gmail.db, which must be whole; the files that it supersedes go to quarantine/ and may be deleted there.
 

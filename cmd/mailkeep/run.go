@@ -68,7 +68,7 @@ func (o runOptions) settle(c *RunConfig) error {
 	return nil
 }
 
-func (a *app) run(ctx context.Context, o runOptions) (err error) {
+func (a *app) run(ctx context.Context, o runOptions) error {
 	if err := o.settle(&RunConfig{}); err != nil {
 		return err
 	}
@@ -93,15 +93,14 @@ func (a *app) run(ctx context.Context, o runOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
 	l, err := c.Serve.listen(a.log)
 	if err != nil {
-		return err
+		return errors.Join(err, r.Close())
 	}
 	a.printServe(c, l)
 	a.lines = len(accounts) > 1
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.serveOn(ctx, r, l, &c.Serve) })
+	g.Go(func() error { return a.serveLasting(ctx, c, r, l) })
 	keeper := &runner{app: a, archive: sharedWriter{dir: c.Archive}, schedule: newSchedule(c.Run), listen: !c.Run.Deaf}
 	for i := range accounts {
 		g.Go(func() error {

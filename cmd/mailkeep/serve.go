@@ -31,7 +31,7 @@ connected. At most 1,000 connections are open at once, 100 from one address; thr
 	return cmd
 }
 
-func (a *app) serve(ctx context.Context, addr string) (err error) {
+func (a *app) serve(ctx context.Context, addr string) error {
 	c, err := a.config()
 	if err != nil {
 		return err
@@ -46,13 +46,59 @@ func (a *app) serve(ctx context.Context, addr string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
 	l, err := c.Serve.listen(a.log)
 	if err != nil {
-		return err
+		return errors.Join(err, r.Close())
 	}
 	a.printServe(c, l)
-	return a.serveOn(ctx, r, l, &c.Serve)
+	return a.serveLasting(ctx, c, r, l)
+}
+
+// How often is looked whether gmail.db was replaced: the pause doubles with each time that it was, so that a file system on which a file seems to be another one every time is no
+// reason to end connections without end.
+const (
+	lookForAnother = time.Second
+	lookSeldom     = time.Hour
+)
+
+var errReplaced = errors.New("gmail.db was replaced")
+
+// serveLasting serves until ctx ends, which is no error. When a rebuild puts another gmail.db in the place, all connections end, and mail programs come back to that. It closes r and l.
+func (a *app) serveLasting(ctx context.Context, c *Config, r *archive.Reader, l *listeners) error {
+	for pause := lookForAnother; ; pause = min(2*pause, lookSeldom) {
+		round, stop := context.WithCancelCause(ctx)
+		go awaitReplacement(round, r, pause, stop)
+		err := a.serveOn(round, r, l, &c.Serve)
+		replaced := err == nil && ctx.Err() == nil && context.Cause(round) == errReplaced
+		stop(nil)
+		if err = errors.Join(err, r.Close()); err != nil || !replaced {
+			return err
+		}
+		a.log.Warn("gmail.db was replaced by another one, as \"mailkeep rebuild\" does: mail programs are connected to that now")
+		if r, err = openArchive(c.Archive); err != nil {
+			return err
+		}
+		if l, err = c.Serve.listen(a.log); err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
+}
+
+// awaitReplacement calls stop with errReplaced when another gmail.db is in the place, and returns then, or when ctx ends.
+func awaitReplacement(ctx context.Context, r *archive.Reader, pause time.Duration, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if r.Replaced() {
+			stop(errReplaced)
+			return
+		}
+	}
 }
 
 // serveOn serves until ctx ends, which is no error. It closes l.
