@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,13 +211,75 @@ func (s *snapshotter) checkLineage(ctx context.Context) error {
 		return err
 	}
 	is, err := journalTail(s.dir, theirs)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // compacted since
+	same := bytes.Equal(was, is)
+	if errors.Is(err, fs.ErrNotExist) { // compacted since, or never written
+		same, err = sameArchive(ctx, s.to, s.dir)
 	}
-	if err == nil && !bytes.Equal(was, is) {
+	if err == nil && !same {
 		return fmt.Errorf("the folder is a snapshot of another archive; name another one: %w", ErrNotSnapshot)
 	}
 	return err
+}
+
+// sameArchive tells by what never changes whether a snapshot is of an archive: mailboxes keep their UIDVALIDITY, which is the time when they were made, and items their messages.
+func sameArchive(ctx context.Context, snapshot, dir string) (bool, error) {
+	const newest = "ORDER BY i.id DESC LIMIT 100"
+	was, err := traitsOf(ctx, snapshot, newest)
+	if err != nil {
+		return false, err
+	}
+	is, err := traitsOf(ctx, dir, "WHERE i.id IN ("+idList(slices.Collect(maps.Keys(was.refs)))+")")
+	if err != nil {
+		return false, err
+	}
+	for id, validity := range was.boxes {
+		if is.boxes[id] != validity {
+			return false, nil
+		}
+	}
+	for id, ref := range is.refs { // others were pruned
+		if was.refs[id] != ref {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// traits are what tells one archive from another.
+type traits struct {
+	boxes map[MailboxID]int64 // UIDVALIDITY
+	refs  map[ItemID]Ref
+}
+
+func traitsOf(ctx context.Context, dir, which string) (t traits, err error) {
+	db, err := connect(filepath.Join(dir, databaseFile), "query_only(1)")
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if t.boxes, err = pairs[MailboxID, int64](ctx, db, "SELECT id, uidvalidity FROM mailbox"); err == nil {
+		t.refs, err = pairs[ItemID, Ref](ctx, db, "SELECT i.id, m.ref FROM item i JOIN message m ON m.id = i.message_id "+which)
+	}
+	return t, err
+}
+
+// pairs reads the rows of two columns.
+func pairs[K comparable, V any](ctx context.Context, db *sqlx.DB, query string) (map[K]V, error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := make(map[K]V)
+	for rows.Next() {
+		var k K
+		var v V
+		if err := rows.Scan(&k, &v); err != nil {
+			return nil, err
+		}
+		all[k] = v
+	}
+	return all, rows.Err()
 }
 
 // appliedIn returns what an archive's database contains.

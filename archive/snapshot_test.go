@@ -213,6 +213,10 @@ func TestSnapshotRefuses(t *testing.T) {
 	if _, err := archive.Snapshot(ctx, s.w.Dir(), theirs, archive.SnapshotOptions{}); !errors.Is(err, archive.ErrNotSnapshot) {
 		t.Errorf("another archive's snapshot: %v", err)
 	}
+	s.compact() // no file of the journal is left to compare
+	if _, err := archive.Snapshot(ctx, s.w.Dir(), theirs, archive.SnapshotOptions{}); !errors.Is(err, archive.ErrNotSnapshot) {
+		t.Errorf("another archive's snapshot, after the journal was compacted: %v", err)
+	}
 	archivetest.Check(t, theirs)
 	if _, err := archive.Snapshot(ctx, full, filepath.Join(t.TempDir(), "snap"), archive.SnapshotOptions{}); !errors.Is(err, archive.ErrNotArchive) {
 		t.Errorf("of no archive: %v", err)
