@@ -270,6 +270,24 @@ func TestUndoWithADamagedFile(t *testing.T) {
 	}
 }
 
+// What cannot be brought back from quarantine/ comes back from the source, if that has it still.
+func TestUndoLetsTheSourceBringBackWhatIsLost(t *testing.T) {
+	s := newSource(t, archive.IMAP)
+	box := s.folder("Lists", "", 1)
+	s.record(archive.Batch{Copies: []archive.Copy{{Folder: box, UID: 1, Ref: s.put("one")}},
+		States: []archive.FolderResult{{Folder: box, State: archive.FolderState{UIDValidity: 1, UIDNext: 2, Messages: 1}}}})
+	s.prune(archive.PrunePolicy{Text: "label", Mailboxes: s.boxes("Lists"), Tombstones: true})
+	rewrite(t, filepath.Join(s.w.Dir(), "quarantine", "prune-1", archive.RefOf([]byte("one")).String()+".eml"), "0ne")
+	if done := s.undo(1); done.Lost != 1 || done.Items != 0 {
+		t.Errorf("undone %+v", done)
+	}
+	if state := s.folderRow("Lists").FolderState; state != (archive.FolderState{}) {
+		t.Errorf("the folder counts as recorded: %+v", state) // A6
+	}
+	s.record(archive.Batch{Copies: []archive.Copy{{Folder: box, UID: 1, Ref: s.put("one")}}})
+	s.want("Lists: 2=one")
+}
+
 func TestPruneOrphans(t *testing.T) {
 	s := newSource(t, archive.IMAP)
 	box := s.folder("INBOX", "", 1)

@@ -19,7 +19,7 @@ type Undone struct {
 	ID      PruneID
 	Items   int64 // brought back
 	Present int64 // that were there: the prune had not come to them, or the source brought them back since
-	Lost    int64 // not brought back: the file is neither in quarantine/ nor in its place, or damaged
+	Lost    int64 // not brought back: the file is neither in quarantine/ nor in its place, or damaged; a later backup takes the message in again if the source has it
 }
 
 // UndoPrune brings back what a prune removed, with dates, flags and mailboxes; id 0 means the latest one that can be undone. UIDs are never used again (A5), so that the items get new
@@ -107,14 +107,14 @@ func (w *Writer) undone(ctx context.Context, id PruneID, whole bool) error {
 func (w *Writer) undoChunk(ctx context.Context, head manifestHead, chunk []*manifestItem, done *Undone) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var here []*manifestItem
+	var here, lost []*manifestItem
 	for _, m := range chunk {
 		ok, err := w.store.recall(m, pruneFolder(w.dir, head.Prune))
 		switch {
 		case err != nil:
 			return err
 		case !ok:
-			done.Lost++
+			lost = append(lost, m)
 		case m.Item == 0: // a file without a row
 			done.Items++
 		default:
@@ -135,6 +135,11 @@ func (w *Writer) undoChunk(ctx context.Context, head manifestHead, chunk []*mani
 				present++
 			}
 		}
+		for _, m := range lost { // nothing keeps the source from bringing it back
+			if err := (&undoer{r, head}).unearth(m.Item, true); err != nil {
+				return fmt.Errorf("item %d: %w", m.Item, err)
+			}
+		}
 		return r.emit(fact{Undone: &undoneFact{Prune: head.Prune, Lines: int64(len(chunk))}})
 	})
 	if err != nil {
@@ -142,6 +147,7 @@ func (w *Writer) undoChunk(ctx context.Context, head manifestHead, chunk []*mani
 	}
 	done.Items += back
 	done.Present += present
+	done.Lost += int64(len(lost))
 	return nil
 }
 

@@ -428,7 +428,7 @@ func (a *app) pruneUndo(ctx context.Context, w *archive.Writer, which string) er
 		fmt.Fprintf(a.stdout, "prune %d is undone: %s brought back, %s were there\n", done.ID, count(done.Items, "message"), commas(done.Present))
 	}
 	if done.Lost > 0 {
-		return fmt.Errorf("%w: %s could not be brought back, since the files in quarantine/prune-%d are missing or damaged; copy them back from a copy of the archive",
+		return fmt.Errorf("%w: %s could not be brought back, since the files in quarantine/prune-%d are missing or damaged; the next backup fetches what the server still has",
 			errDamage, count(done.Lost, "message"), done.ID)
 	}
 	return nil
