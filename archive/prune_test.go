@@ -395,3 +395,17 @@ func TestEmptyQuarantineWithoutAList(t *testing.T) {
 		}
 	}
 }
+
+// A receipt from the time when the clock was wrong does not hide the ones of today.
+func TestLastReceiptIsNoneOfTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now().Truncate(time.Second)
+	for _, at := range []time.Time{now.AddDate(20, 0, 0), now} {
+		if _, err := archive.WriteReceipt(dir, archive.Receipt{Account: "me", Finished: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := archive.LastReceipt(dir, "me"); err != nil || !r.Finished.Equal(now) {
+		t.Errorf("the last one is %+v, %v", r, err)
+	}
+}

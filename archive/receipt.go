@@ -114,7 +114,8 @@ func receiptName(account string) string {
 	return name.String() + "-"
 }
 
-// LastReceipt returns the newest receipt of an account in the archive at dir, or ErrNotFound. Files that cannot be understood do not count.
+// LastReceipt returns the newest receipt of an account in the archive at dir, or ErrNotFound. Files that cannot be understood do not count, and neither do those of a time to come:
+// a clock that was wrong once must not hide what is found later.
 func LastReceipt(dir, account string) (*Receipt, error) {
 	found, err := os.ReadDir(filepath.Join(dir, receiptsDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +135,7 @@ func LastReceipt(dir, account string) (*Receipt, error) {
 			return nil, fmt.Errorf("read receipt: %w", err)
 		}
 		var r Receipt
-		if json.Unmarshal(text, &r) == nil && r.Format == ReceiptFormat && r.Account == account {
+		if json.Unmarshal(text, &r) == nil && r.Format == ReceiptFormat && r.Account == account && time.Until(r.Finished) < time.Hour {
 			return &r, nil
 		}
 	}

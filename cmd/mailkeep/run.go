@@ -231,6 +231,23 @@ const (
 	listenAgain = 30 * time.Second // after a connection that waited was lost; doubled up to lastRetry
 )
 
+// turn is a time to wait for.
+type turn struct {
+	at   time.Time // by the wall clock, which goes on while the computer sleeps
+	set  time.Time // when that was decided
+	span time.Duration
+}
+
+func newTurn(at time.Time) turn {
+	now := time.Now()
+	return turn{at.Round(0), now, at.Round(0).Sub(now.Round(0))}
+}
+
+// left is how long the turn is away, by the wall clock or by what has passed since it was set, whichever is less: a wall clock that was wrong may be set back by years.
+func (t turn) left(wall time.Time, passed time.Duration) time.Duration {
+	return min(t.at.Sub(wall), t.span-passed)
+}
+
 // wait returns when it is time for the next backup: at next, or when listen says that there are news but not before earliest. It tells whether it was for news.
 func (r *runner) wait(ctx context.Context, next, earliest time.Time, listen func(context.Context, chan<- struct{})) (prompted bool) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -240,9 +257,10 @@ func (r *runner) wait(ctx context.Context, next, earliest time.Time, listen func
 	defer ear.Wait()
 	defer cancel()
 	ear.Go(func() { listen(ctx, news) })
-	next = next.Round(0) // by the wall clock
+	due := newTurn(next)
 	for {
-		left := time.Until(next)
+		now := time.Now()
+		left := due.left(now.Round(0), now.Sub(due.set))
 		if left <= 0 {
 			return prompted
 		}
@@ -252,7 +270,7 @@ func (r *runner) wait(ctx context.Context, next, earliest time.Time, listen func
 		case <-news:
 			prompted = true
 			if earliest.Before(next) {
-				next = earliest
+				due = newTurn(earliest)
 			}
 		case <-time.After(min(left, lookAtClock)):
 		}

@@ -91,3 +91,22 @@ func TestScheduleAfterTrouble(t *testing.T) {
 		t.Errorf("a failure waits longer than the turn: %v", got)
 	}
 }
+
+// A clock that is set puts no backup off.
+func TestTurnWhenTheClockIsSet(t *testing.T) {
+	at := time.Date(2040, 1, 1, 12, 0, 0, 0, time.UTC)
+	due := turn{at: at, span: time.Hour}
+	for _, test := range []struct {
+		wall         time.Time
+		passed, want time.Duration
+	}{
+		{at.Add(-time.Hour), 0, time.Hour},
+		{at.Add(-time.Minute), 59 * time.Minute, time.Minute},
+		{at.Add(time.Minute), time.Second, -time.Minute},            // the computer slept
+		{at.AddDate(-14, 0, 0), 20 * time.Minute, 40 * time.Minute}, // the clock was wrong, and was set back
+	} {
+		if got := due.left(test.wall, test.passed); got != test.want {
+			t.Errorf("%s by the clock, %s passed: %s are left, want %s", test.wall, test.passed, got, test.want)
+		}
+	}
+}
