@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"modernc.org/sqlite" // also the database driver "sqlite"
@@ -61,7 +62,9 @@ func onlyBeginnings(names []fs.DirEntry) bool {
 		case lockFile, tmpDir, journalDir, quarantineDir, formatFile + ".new":
 		case ".DS_Store", "desktop.ini", "lost+found", "System Volume Information": // what systems put into every folder or disk
 		default:
-			return false
+			if !strings.HasPrefix(n.Name(), lockProbe) { // TestLocking comes before create
+				return false
+			}
 		}
 	}
 	return true

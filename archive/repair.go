@@ -74,7 +74,8 @@ type Repaired struct {
 }
 
 // Repair deals with findings of damaged files: they are moved to quarantine/, and messages whose bytes another of these files holds, as when two were swapped, are put in place
-// again. Findings of other kinds are passed over, except that a stray file may give a message its bytes back. What was mended since the finding is left alone.
+// again. Findings of other kinds are passed over, except that a stray file may give a message its bytes back. What was mended since the finding is left alone. It fails with
+// fs.ErrPermission, before anything is moved, when a file may not be read.
 func (w *Writer) Repair(ctx context.Context, findings []Finding) (Repaired, error) {
 	done, err := w.repair(ctx, findings)
 	if err != nil {
@@ -91,6 +92,9 @@ func (w *Writer) repair(ctx context.Context, findings []Finding) (done Repaired,
 		case f.OfFile() && f.Message != nil:
 			if text, err := w.checkFile(*f.Message, w.sizeOf(ctx, *f.Message), true); err != nil || text == "" {
 				continue
+			}
+			if err := w.mayRead(*f.Message); err != nil {
+				return done, err
 			}
 			bad = append(bad, f)
 		case f.Kind == FileStray && f.Message != nil:
@@ -115,6 +119,18 @@ func (w *Writer) repair(ctx context.Context, findings []Finding) (done Repaired,
 		}
 	}
 	return done, w.PutBack(ctx, done.Restored)
+}
+
+// mayRead is an error where only the system's permissions keep a file from being read: that is no damage, and the file may be the only copy.
+func (w *Writer) mayRead(ref Ref) error {
+	f, err := os.Open(messagePath(w.dir, ref))
+	if err == nil {
+		return f.Close()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: it may be whole, but belongs to another user or may not be read; change that, and check again", err)
+	}
+	return nil
 }
 
 // sizeOf returns a message's size as its row says, -1 without a row.
