@@ -15,6 +15,7 @@ func TestSessionsThatExpire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, gmailsim.Options{MaxConns: -1})
 			r.must(r.srv.Load(gmailsim.Sample(400, 3)))
+			r.o.Connections = 3
 			dialled := make(chan bool, 10_000)
 			r.o.Dial = func(ctx context.Context) (*backup.Session, error) {
 				dialled <- true
@@ -28,7 +29,7 @@ func TestSessionsThatExpire(t *testing.T) {
 			if sum.WarningCount > 0 {
 				t.Errorf("warnings %+v", sum)
 			}
-			if n := len(dialled); (n > 3) != (life < time.Hour) {
+			if n := len(dialled); (n > r.o.Connections) != (life < time.Hour) {
 				t.Errorf("%d connections", n)
 			}
 			r.same("/")

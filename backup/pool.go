@@ -29,6 +29,7 @@ type pool struct {
 	unopened int // connections in a row that could not be opened
 	regain   []*time.Timer
 	pause    *backoff.ExponentialBackOff
+	resume   time.Time     // the end of the last such pause
 	ease     time.Duration // before each command of every connection, while the server throttles
 	sum      traffic
 }
@@ -115,10 +116,16 @@ func (p *pool) charge(s *Session, reserved int64) {
 // firstRetries is how often the very first connection is tried again when it is dropped: about a minute, after which somebody who set the wrong port wants to know.
 const firstRetries = 6
 
-// wait notes a failure and pauses, or returns the error when that happened too often.
+// wait notes a failure and pauses, or returns the error when that happened too often. One trouble with the network breaks all connections: what fails while another one
+// pauses is taken for the same failure, and goes on when that does.
 func (p *pool) wait(ctx context.Context, err error) error {
 	p.mu.Lock()
-	p.failures++
+	pause := time.Until(p.resume)
+	if pause <= 0 {
+		p.failures++
+		pause = p.pause.NextBackOff()
+		p.resume = time.Now().Add(pause)
+	}
 	n, most := p.failures, p.o.Retries
 	if p.sum.connections == 0 { // the very first one: it may be a mistake in the settings
 		most = min(most, firstRetries)
@@ -126,7 +133,6 @@ func (p *pool) wait(ctx context.Context, err error) error {
 			most = 0
 		}
 	}
-	pause := p.pause.NextBackOff()
 	p.mu.Unlock()
 	if n > most {
 		return err
