@@ -62,9 +62,9 @@ func writeDictionary(words *os.File, number int, from MessageID, content []byte)
 
 func (d *dictionary) encode(dst, plain []byte) []byte {
 	if d.number == 0 {
-		return s2.EncodeBest(dst, plain)
+		return s2.EncodeBetter(dst, plain)
 	}
-	return d.dict.EncodeBest(dst, plain)
+	return d.dict.EncodeBetter(dst, plain)
 }
 
 var errNoSummary = errors.New("not a summary")

@@ -152,9 +152,7 @@ func (b *backups) round(ctx context.Context, i int) error {
 			b.first[name] = append(b.first[name], first)
 			b.again[name] = append(b.again[name], again)
 		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
+		// The folders stay until the end: ext4 is slow to create files where many were deleted a moment ago.
 	}
 	return nil
 }
