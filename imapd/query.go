@@ -42,6 +42,7 @@ type candidate struct {
 	err   error // the message could not be read; no result counts
 
 	header   message.Header // nil until needed
+	folded   message.FoldedValues
 	sentRead bool
 	sent     time.Time // day of the Date field; zero when there is none
 	lines    []string  // folded, of the header; nil until needed
@@ -218,12 +219,12 @@ func (q *query) matchesHeader(m *candidate) bool {
 // hasField reports whether the header has a field, by the message's summary where that can tell.
 func (m *candidate) hasField(want *message.FieldSearch) bool {
 	if sum := m.src.summary(); sum != nil && m.header == nil {
-		if found, ok := want.InSummary(sum); ok {
+		if found, ok := want.InSummary(sum, &m.folded); ok {
 			return found
 		}
 	}
 	header := m.readHeader()
-	return m.err == nil && want.In(header)
+	return m.err == nil && want.In(header, &m.folded)
 }
 
 // matchesBody tests BODY and TEXT.

@@ -153,6 +153,7 @@ func slowSearch(header Header, name, text string) bool {
 func checkSearches(t *testing.T, s *Summary, header Header) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(uint64(len(header)), 2))
+	var seen, seenSummary FoldedValues
 	for _, name := range []string{"From", "to", "Cc", "Bcc", "Sender", "Reply-To", "Subject", "Message-ID", "References", "X-None", "List-Id"} {
 		texts := []string{"", "a", "alice", "<", "=?", "\n", "ü", " <", "@example."}
 		for f := range header.Fields() {
@@ -170,10 +171,10 @@ func checkSearches(t *testing.T, s *Summary, header Header) {
 		for _, text := range texts {
 			q := NewFieldSearch(name, text)
 			want := slowSearch(header, name, text)
-			if got := q.In(header); got != want {
+			if got := q.In(header, &seen); got != want {
 				t.Errorf("%s %q in %.500q: %v, want %v", name, text, header, got, want)
 			}
-			found, ok := q.InSummary(s)
+			found, ok := q.InSummary(s, &seenSummary)
 			set, known := NewFieldSet([]string{name})
 			if ok != (known && s.Has(set)) || ok && found != want {
 				t.Errorf("%s %q in the summary of %.500q: %v %v, want %v", name, text, header, found, ok, want)
@@ -300,7 +301,7 @@ func TestSummarizeHead(t *testing.T) {
 			t.Fatalf("from %d bytes: %+v", n, s)
 		}
 		if !ok {
-			if found, known := NewFieldSearch("Subject", "").InSummary(&s); s.Envelope() != nil || s.Has(1) || s.SentKnown() || found || known {
+			if found, known := NewFieldSearch("Subject", "").InSummary(&s, nil); s.Envelope() != nil || s.Has(1) || s.SentKnown() || found || known {
 				t.Fatalf("from %d bytes of %d it knows the header", n, len(header))
 			}
 			continue
@@ -377,7 +378,7 @@ func useSummary(t *testing.T, enc []byte) {
 	for range s.Lines().Fields() {
 	}
 	for _, name := range []string{"From", "Subject"} {
-		NewFieldSearch(name, "x").InSummary(&s)
+		NewFieldSearch(name, "x").InSummary(&s, nil)
 	}
 	if root := s.Root(); root != nil {
 		root.Walk(func(p *Part) bool {
@@ -447,7 +448,7 @@ func BenchmarkFieldSearch(b *testing.B) {
 			b.ReportAllocs()
 			q := NewFieldSearch(name, "nobody")
 			for b.Loop() {
-				q.InSummary(&s)
+				q.InSummary(&s, nil)
 			}
 		})
 	}

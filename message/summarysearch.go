@@ -37,10 +37,37 @@ func isAlphanumeric[T rune | byte](c T) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
-// In reports whether header has such a field.
-func (q *FieldSearch) In(header Header) bool {
+// FoldedValues keeps what the values of a message's fields are, decoded and folded, for the other searches in the same message: there may be thousands. The zero value knows none; a nil
+// pointer keeps none. What it has seen must stay unchanged in memory. It is not safe for concurrent use.
+type FoldedValues struct {
+	values [][]byte
+	texts  []string
+}
+
+const maxFoldedValues = 16
+
+func (v *FoldedValues) of(value []byte) string {
+	if v == nil || len(value) == 0 {
+		return foldedValue(value)
+	}
+	for i, known := range v.values {
+		if len(known) == len(value) && &known[0] == &value[0] {
+			return v.texts[i]
+		}
+	}
+	text := foldedValue(value)
+	if len(v.values) < maxFoldedValues {
+		v.values, v.texts = append(v.values, value), append(v.texts, text)
+	}
+	return text
+}
+
+func foldedValue(value []byte) string { return Fold(DecodeWords(unfoldText(value))) }
+
+// In reports whether header has such a field. seen is that of the message.
+func (q *FieldSearch) In(header Header, seen *FoldedValues) bool {
 	for f := range header.Fields() {
-		if f.Value != nil && f.Is(q.name) && q.matches(f.Value) {
+		if f.Value != nil && f.Is(q.name) && q.matches(f.Value, seen) {
 			return true
 		}
 	}
@@ -48,7 +75,7 @@ func (q *FieldSearch) In(header Header) bool {
 }
 
 // InSummary reports what [FieldSearch.In] does of the message's header; ok is false when the summary cannot tell.
-func (q *FieldSearch) InSummary(s *Summary) (found, ok bool) {
+func (q *FieldSearch) InSummary(s *Summary, seen *FoldedValues) (found, ok bool) {
 	if q.set == 0 || !s.Has(q.set) {
 		return false, false
 	}
@@ -56,7 +83,7 @@ func (q *FieldSearch) InSummary(s *Summary) (found, ok bool) {
 		return false, true
 	}
 	for it := s.iterate(); it.next(); {
-		if q.set>>it.field&1 != 0 && q.matches(splitField(s.lines[it.start:it.end]).Value) {
+		if q.set>>it.field&1 != 0 && q.matches(splitField(s.lines[it.start:it.end]).Value, seen) {
 			return true, true
 		}
 	}
@@ -64,13 +91,12 @@ func (q *FieldSearch) InSummary(s *Summary) (found, ok bool) {
 }
 
 // matches tests one value. Nearly all are plain ASCII and need no decoding.
-func (q *FieldSearch) matches(value []byte) bool {
+func (q *FieldSearch) matches(value []byte, seen *FoldedValues) bool {
 	if q.want == "" {
 		return true
 	}
 	if !plainASCII(value) {
-		text := Fold(DecodeWords(unfoldText(value)))
-		return strings.Contains(text, q.want) || q.addresses && strings.Contains(Fold(addressText(value)), q.want)
+		return strings.Contains(seen.of(value), q.want) || q.addresses && strings.Contains(Fold(addressText(value)), q.want)
 	}
 	value = trimValue(value)
 	folded := bytes.IndexByte(value, '\n') >= 0

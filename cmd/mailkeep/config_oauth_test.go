@@ -63,7 +63,7 @@ func TestOAuthConfigThere(t *testing.T) {
 // TestOAuthAccountText: what setup writes is read as it was meant.
 func TestOAuthAccountText(t *testing.T) {
 	for _, provider := range []string{"", "google"} {
-		acct := Account{Name: "x", Host: "imap.example.org:993", User: "x", Auth: authOAuth, TLS: tlsImplicit, Connections: 3,
+		acct := Account{Name: "x", Host: "imap.example.org:993", User: "x", Auth: authOAuth, TLS: tlsImplicit, Connections: 5,
 			OAuth: OAuthConfig{Provider: provider, TokenFile: "x.token", Client: oauth.Client{ID: `i"d`, Secret: `s\ecret`}}}
 		if provider == "" {
 			acct.OAuth.Client.Service = oauth.Service{AuthURL: "https://a.example/auth", TokenURL: "https://a.example/token", Scopes: []string{"mail", `o"dd`}}
