@@ -30,6 +30,15 @@ func Watch(ctx context.Context, dial Dial, known archive.FolderState) error {
 	defer s.Close()
 	release := s.guard(ctx, idleSilence)
 	defer release()
+	err = s.watch(ctx, known)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // the guard cut the connection: at whatever step, that is what happened
+	}
+	return err
+}
+
+// watch is Watch on a connection that is there.
+func (s *Session) watch(ctx context.Context, known archive.FolderState) error {
 	if err := s.learnCaps(); err != nil {
 		return classify(err, "wait for new mail")
 	}
@@ -95,9 +104,6 @@ func (s *Session) idle(ctx context.Context, command idleCommand) error {
 		<-ended
 		return context.Cause(ctx)
 	case err := <-ended:
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		return fail(ErrConnection, err, "wait for new mail: the connection was lost")
 	}
 	err := command.Close()

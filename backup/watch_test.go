@@ -55,6 +55,19 @@ func TestWatch(t *testing.T) {
 	if err := result(done); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
+	// While the server has not yet agreed to IDLE, too.
+	for range 20 {
+		ctx, cancel := context.WithCancel(context.Background())
+		early := make(chan error, 1)
+		go func() { early <- backup.Watch(ctx, r.dial, archive.FolderState{}) }()
+		for before := r.srv.Counters().Commands["EXAMINE"]; r.srv.Counters().Commands["EXAMINE"] == before; {
+			time.Sleep(10 * time.Microsecond)
+		}
+		cancel()
+		if err := result(early); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled before IDLE began: %v", err)
+		}
+	}
 	plain := newRig(t, gmailsim.Options{Without: []string{"IDLE"}})
 	if err := backup.Watch(context.Background(), plain.dial, archive.FolderState{}); !errors.Is(err, backup.ErrNoIdle) {
 		t.Errorf("no IDLE: %v", err)
