@@ -265,8 +265,10 @@ func (w *worker) deliver(j *job, a arrived) {
 	if p.size >= 0 && p.size != a.size {
 		w.report.wrongSize(j.f.plan.name, a.uid, p.size, a.size)
 	}
+	// Before it is handed over: once that is recorded the flight ends, and nobody knows of those who wait for it.
+	waited := w.flights.arrive(p.key, a.ref)
 	w.land(p, a)
-	for _, waiting := range w.flights.arrive(p.key, a.ref) {
+	for _, waiting := range waited {
 		waiting.copy.Ref = a.ref
 		w.rec.put(outcome{seq: waiting.seq, copy: &waiting.copy})
 	}

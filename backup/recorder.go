@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type recorder struct {
 	results chan outcome
 	next    uint64        // number of the next outcome to hand out
 	reached atomic.Uint64 // number of the oldest outcome that is not recorded
+	taken   uint64        // outcomes that were put; to be read after finish
 
 	batches chan batch              // to the goroutine that records
 	failed  context.CancelCauseFunc // ends the run when recording fails
@@ -94,6 +96,16 @@ func (r *recorder) finish() error {
 	return r.err
 }
 
+// complete tells, after finish, whether each outcome that was expected has come. A run that goes through to its end without one of them has lost sight of a message: the states of
+// its mailboxes must not say that everything is recorded (A6).
+func (r *recorder) complete() error {
+	if lost := r.next - r.taken; lost > 0 {
+		return fmt.Errorf("%d messages were to be fetched, and neither came nor failed, which is a mistake of this program: please report it. "+
+			"What came is kept; run the backup again, it looks for the others", lost)
+	}
+	return nil
+}
+
 // batch is what will be recorded together.
 type batch struct {
 	archive.Batch
@@ -118,6 +130,7 @@ func (r *recorder) run() {
 				r.drain(&b, waiting)
 				return
 			}
+			r.taken++
 			waiting[out.seq] = out
 			for ready, ok := waiting[next]; ok; ready, ok = waiting[next] {
 				delete(waiting, next)

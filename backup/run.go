@@ -264,6 +264,9 @@ func (r *run) transfer(ctx context.Context) error {
 	if err == nil {
 		err = r.ending.why()
 	}
+	if err == nil {
+		err = r.rec.complete()
+	}
 	return err
 }
 
