@@ -156,11 +156,11 @@ func (w *worker) download(ctx context.Context, s *Session, f *folder) error {
 			if j == nil {
 				break
 			}
-			if len(line) > 0 && !w.rec.near(j.first) {
-				w.queue = slices.Insert(w.queue, 0, j) // after the ones under way
+			if begun && !w.rec.near(j.first) {
+				// After the ones under way, and without a connection: what it waits for may have none.
+				w.queue = slices.Insert(w.queue, 0, j)
 				break
 			}
-			w.rec.waitNear(ctx, j.first)
 			if !w.admit(j) {
 				break
 			}

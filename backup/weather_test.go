@@ -193,3 +193,18 @@ func TestTwoAccounts(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 }
+
+// Where the server allows one connection only, what waits for messages that another part of the run has to fetch does not keep that connection: the run goes on at once, and not
+// whenever patience ends (30 s).
+func TestOneConnectionForAll(t *testing.T) {
+	r := newRig(t, gmailsim.Options{MaxConns: 1})
+	r.must(r.srv.Load(gmailsim.Sample(900, 3)))
+	r.o.Connections = 5
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	sum, err := backup.Run(ctx, r.w, r.o)
+	if err != nil || sum.Unfinished || sum.Downloaded != 900 {
+		t.Errorf("%v; %+v", err, sum)
+	}
+	r.same("/")
+}
