@@ -12,9 +12,10 @@ import (
 // applier turns facts into rows, inside one transaction. It is the only code that writes rows, for a new batch and for one read from the journal alike, so that
 // both give the same database.
 type applier struct {
+	*statements
 	tx     *sqlx.Tx
+	kept   bool // the statements outlive the transaction
 	seq    ModSeq
-	stmts  map[string]*sql.Stmt
 	deltas map[MailboxID]*delta
 }
 
@@ -25,39 +26,24 @@ type delta struct {
 	next             UID
 }
 
+// newApplier begins a transaction of db, which ends with commit or rollback.
 func newApplier(ctx context.Context, db *sqlx.DB) (*applier, error) {
-	tx, err := db.BeginTxx(ctx, nil)
+	return applierWith(ctx, db, new(statements), false)
+}
+
+// applierWith is newApplier with statements that were prepared in an earlier transaction of the same connection, or will be used in a later one.
+func applierWith(ctx context.Context, db *sqlx.DB, s *statements, kept bool) (*applier, error) {
+	tx, err := s.begin(ctx, db)
 	if err != nil {
 		return nil, err
 	}
-	a := &applier{tx: tx, stmts: make(map[string]*sql.Stmt), deltas: make(map[MailboxID]*delta)}
+	a := &applier{statements: s, tx: tx, kept: kept, deltas: make(map[MailboxID]*delta)}
 	if err := a.row("SELECT seq FROM applied").Scan(&a.seq); err != nil {
-		tx.Rollback()
+		a.rollback()
 		return nil, err
 	}
 	a.seq++
 	return a, nil
-}
-
-// stmt prepares each statement once a transaction.
-func (a *applier) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := a.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := a.tx.Prepare(query)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", query, err)
-	}
-	a.stmts[query] = s
-	return s, nil
-}
-
-func (a *applier) exec(query string, args ...any) (sql.Result, error) {
-	s, err := a.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.Exec(args...)
 }
 
 // do is exec for statements whose result does not matter.
@@ -66,7 +52,7 @@ func (a *applier) do(query string, args ...any) error {
 	return err
 }
 
-// scanner is what sql.Row and a failed preparation have in common.
+// scanner is a row, or why there is none.
 type scanner interface{ Scan(...any) error }
 
 type failed struct{ err error }
@@ -74,11 +60,11 @@ type failed struct{ err error }
 func (f failed) Scan(...any) error { return f.err }
 
 func (a *applier) row(query string, args ...any) scanner {
-	s, err := a.stmt(query)
+	first, err := a.first(query, args)
 	if err != nil {
 		return failed{err}
 	}
-	return s.QueryRow(args...)
+	return first
 }
 
 // commit stores the counters and the journal's position, and makes the rows visible.
@@ -94,10 +80,23 @@ func (a *applier) commit(end position) error {
 		return err
 	}
 	defer commits.Add(1) // also after an error, which may have come when all was done
+	defer a.release()
 	return a.tx.Commit()
 }
 
-func (a *applier) rollback() { a.tx.Rollback() }
+// rollback does nothing after commit.
+func (a *applier) rollback() {
+	a.tx.Rollback()
+	a.release()
+}
+
+// release gives the connection back. That a statement could not be closed, or a connection given back, changes nothing about what was committed.
+func (a *applier) release() {
+	if a.conn != nil && !a.kept {
+		a.forget()
+	}
+	a.end()
+}
 
 func (a *applier) delta(id MailboxID) *delta {
 	d := a.deltas[id]
@@ -313,24 +312,14 @@ func (a *applier) touch(item ItemID, unread int) error {
 }
 
 func (a *applier) mailboxesOf(item ItemID) ([]MailboxID, error) {
-	s, err := a.stmt("SELECT mailbox_id FROM entry WHERE item_id = ? ORDER BY mailbox_id")
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.Query(item)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var boxes []MailboxID
-	for rows.Next() {
+	err := a.each("SELECT mailbox_id FROM entry WHERE item_id = ? ORDER BY mailbox_id", []any{item}, func(r row) (bool, error) {
 		var box MailboxID
-		if err := rows.Scan(&box); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&box)
 		boxes = append(boxes, box)
-	}
-	return boxes, rows.Err()
+		return true, err
+	})
+	return boxes, err
 }
 
 // unseen is 1 for a flag list without \Seen and 0 for one with it.

@@ -269,22 +269,12 @@ func (r *recorder) placesOf(item ItemID) ([]place, error) {
 
 // placesWhere lists places of the source from a table and condition.
 func (r *recorder) placesWhere(condition string, args ...any) ([]place, error) {
-	s, err := r.stmt("SELECT folder_id, validity, uid FROM " + condition + " ORDER BY folder_id, validity, uid")
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.Query(args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var places []place
-	for rows.Next() {
+	err := r.each("SELECT folder_id, validity, uid FROM "+condition+" ORDER BY folder_id, validity, uid", args, func(found row) (bool, error) {
 		var p place
-		if err := rows.Scan(&p[0], &p[1], &p[2]); err != nil {
-			return nil, err
-		}
+		err := found.Scan(&p[0], &p[1], &p[2])
 		places = append(places, p)
-	}
-	return places, rows.Err()
+		return true, err
+	})
+	return places, err
 }

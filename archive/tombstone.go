@@ -189,24 +189,14 @@ func (r *recorder) placesIn(condition string, args ...any) ([]place, error) {
 
 // idsWhere collects the results of a query for one number.
 func (a *applier) idsWhere(query string, args ...any) ([]int64, error) {
-	s, err := a.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.Query(args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var ids []int64
-	for rows.Next() {
+	err := a.each(query, args, func(r row) (bool, error) {
 		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&id)
 		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+		return true, err
+	})
+	return ids, err
 }
 
 // pruned writes the facts that prune and its undoing make; known is false for any other.

@@ -29,11 +29,12 @@ type Writer struct {
 	store   *mailStore
 	journal *journal
 
-	mu     sync.Mutex // serializes batches
-	rw     *sqlx.DB   // one connection
-	broken error      // the journal is ahead of the database; only opening again mends that
-	closed sync.Once
-	ended  atomic.Bool
+	mu         sync.Mutex // serializes batches
+	rw         *sqlx.DB   // one connection
+	statements statements // of that connection, for batches
+	broken     error      // the journal is ahead of the database; only opening again mends that
+	closed     sync.Once
+	ended      atomic.Bool
 }
 
 // OpenWriter opens the archive at dir for writing, and creates it when dir does not exist or is an empty folder. It finishes what an interrupted Writer
@@ -196,7 +197,7 @@ func (w *Writer) close() error {
 		errs = append(errs, w.store.close())
 	}
 	if w.rw != nil {
-		errs = append(errs, w.rw.Close())
+		errs = append(errs, w.statements.close(w.rw), w.rw.Close())
 	}
 	return errors.Join(append(errs, w.lock.Unlock())...)
 }
@@ -300,7 +301,7 @@ func (w *Writer) record(ctx context.Context, f func(*recorder) error) (Recorded,
 // work runs f in a transaction, which the caller commits or rolls back; after an error it is rolled back already. The transaction does not end with ctx: between
 // the journal and the commit nothing may interrupt it.
 func (w *Writer) work(ctx context.Context, f func(*recorder) error) (*recorder, error) {
-	a, err := newApplier(context.WithoutCancel(ctx), w.rw)
+	a, err := applierWith(ctx, w.rw, &w.statements, true)
 	if err != nil {
 		return nil, err
 	}
