@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 
@@ -17,6 +16,14 @@ type applier struct {
 	kept   bool // the statements outlive the transaction
 	seq    ModSeq
 	deltas map[MailboxID]*delta
+	met    *metMessage // the last one looked up; nil once a fact was applied
+}
+
+// metMessage is the row of a message, or that there is none: id is 0 then.
+type metMessage struct {
+	ref      Ref
+	id, size int64
+	plain    bool // it has no fingerprint
 }
 
 // delta is what a batch adds to a mailbox's counters.
@@ -109,6 +116,7 @@ func (a *applier) delta(id MailboxID) *delta {
 
 // apply writes one fact.
 func (a *applier) apply(f *fact) error {
+	defer func() { a.met = nil }()
 	switch {
 	case f.Account != nil:
 		return a.do("INSERT INTO account (id, name, kind) VALUES (?, ?, ?)", f.Account.ID, f.Account.Name, f.Account.Kind)
@@ -200,10 +208,12 @@ func (a *applier) left(at place) error {
 }
 
 // message returns the id of an item's message, which is new or has no fingerprint yet as the case may be.
-func (a *applier) message(i *itemFact) (id int64, err error) {
-	var plain bool
-	err = a.row("SELECT id, fingerprint IS NULL FROM message WHERE ref = ?", i.Ref).Scan(&id, &plain)
-	if err == sql.ErrNoRows {
+func (a *applier) message(i *itemFact) (int64, error) {
+	m, err := a.meet(i.Ref)
+	if err != nil {
+		return 0, err
+	}
+	if m.id == 0 {
 		result, err := a.exec(`INSERT INTO message (id, ref, size, fingerprint)
 			SELECT max(coalesce((SELECT message FROM dropped), 0), coalesce((SELECT max(id) FROM message), 0)) + 1, ?, ?, ?`, i.Ref, i.Size, i.Fingerprint)
 		if err != nil {
@@ -211,10 +221,24 @@ func (a *applier) message(i *itemFact) (id int64, err error) {
 		}
 		return result.LastInsertId()
 	}
-	if err == nil && plain && i.Fingerprint != nil {
-		err = a.do("UPDATE message SET fingerprint = ? WHERE id = ?", i.Fingerprint, id)
+	if m.plain && i.Fingerprint != nil {
+		err = a.do("UPDATE message SET fingerprint = ? WHERE id = ?", i.Fingerprint, m.id)
 	}
-	return id, err
+	return m.id, err
+}
+
+// meet looks a message up, unless that was the last thing done.
+func (a *applier) meet(ref Ref) (*metMessage, error) {
+	if a.met != nil && a.met.ref == ref {
+		return a.met, nil
+	}
+	m := &metMessage{ref: ref}
+	err := a.row("SELECT id, size, fingerprint IS NULL FROM message WHERE ref = ?", ref).Scan(&m.id, &m.size, &m.plain)
+	if err != nil && !noRows(err) {
+		return nil, err
+	}
+	a.met = m
+	return m, nil
 }
 
 func (a *applier) at(item ItemID, at place) error {

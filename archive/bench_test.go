@@ -101,3 +101,49 @@ func BenchmarkJournal(b *testing.B) {
 	}
 	b.ReportMetric(float64(info.Size())/float64(b.N), "bytes/message")
 }
+
+// BenchmarkRecordCopies records copies of messages that are in four folders each, a batch of 200 for one folder at a time, as the first backup of an account
+// that is not Gmail does; one operation is one copy. Messages are put and their files flushed on the clock of nobody.
+func BenchmarkRecordCopies(b *testing.B) {
+	const folders, batch = 4, 200
+	w, err := archive.OpenWriter(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	account, err := w.EnsureAccount(ctx, "bench", archive.IMAP)
+	if err != nil {
+		b.Fatal(err)
+	}
+	setup := archive.Batch{Account: account.ID}
+	for i := range folders {
+		setup.Folders = append(setup.Folders, archive.FolderSpec{Name: fmt.Sprint(i), Mailbox: fmt.Sprint(i)})
+		setup.Renumber = append(setup.Renumber, archive.Renumbering{Folder: archive.FolderID(i + 1), UIDValidity: 1})
+	}
+	if _, err := w.Record(ctx, setup); err != nil {
+		b.Fatal(err)
+	}
+	for n := 0; n < b.N; {
+		b.StopTimer()
+		first := n / folders
+		copies := make([]archive.Copy, batch)
+		for i := range copies {
+			text := fmt.Appendf(nil, "Message-ID: <%d@example.org>\r\n\r\n%d\r\n", first+i, first+i)
+			ref, _, err := w.Put(bytes.NewReader(text))
+			if err != nil {
+				b.Fatal(err)
+			}
+			copies[i] = archive.Copy{UID: uint32(first + i + 1), Ref: ref, Flags: []string{`\Seen`}, Fingerprint: archive.FingerprintOf(text, int64(len(text)))}
+		}
+		b.StartTimer()
+		for folder := range folders {
+			for i := range copies {
+				copies[i].Folder = archive.FolderID(folder + 1)
+			}
+			if _, err := w.Record(ctx, archive.Batch{Account: account.ID, Copies: copies}); err != nil {
+				b.Fatal(err)
+			}
+			n += batch
+		}
+	}
+}

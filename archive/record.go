@@ -25,8 +25,9 @@ type recorder struct {
 	boxes   map[string]*mailboxFact // the account's mailboxes by name, as far as the batch named them
 	folders map[FolderID]*Folder
 
-	lastItem ItemID            // given out by this batch; 0 before the first one
-	holed    map[FolderID]bool // folders that the batch asked about: whether they have holes
+	lastItem ItemID               // given out by this batch; 0 before the first one
+	grounds  map[FolderID]*ground // where the batch has copies
+	holed    map[FolderID]bool    // folders that the batch asked about: whether they have holes
 }
 
 func (r *recorder) emit(f fact) error {
@@ -51,6 +52,7 @@ func (r *recorder) batch(b *Batch) error {
 		func() error { return each(b.Folders, r.describe) },
 		func() error { return each(b.Mailboxes, r.describeMailbox) },
 		func() error { return each(b.Renumber, r.renumber) },
+		func() error { return r.survey(b.Copies) },
 		func() error { return each(b.Copies, r.copy) },
 		func() error { return each(b.Holes, r.hole) },
 		func() error { return r.vanish(b) },
@@ -83,11 +85,12 @@ func (r *recorder) copy(c Copy) error {
 		return fmt.Errorf("record UID %d of %q: the folder's UIDVALIDITY is not known", c.UID, folder.Name)
 	}
 	at := place{uint32(folder.ID), folder.Current, c.UID}
-	known, err := r.find(&c, at)
+	vacant := r.grounds[folder.ID].enter(c.UID)
+	known, err := r.find(&c, at, vacant)
 	if err != nil {
 		return fmt.Errorf("record UID %d of %q: %w", c.UID, folder.Name, err)
 	}
-	if err := inOrder(func() error { return r.fill(at) }, func() error { return r.evict(known, at) }); err != nil {
+	if err := inOrder(func() error { return r.fill(at) }, func() error { return r.evict(known, at, vacant) }); err != nil {
 		return err
 	}
 	if known == nil {
@@ -100,8 +103,8 @@ func (r *recorder) copy(c Copy) error {
 }
 
 // evict gives up a place for another item, whose id the source shows there now. On other servers than Gmail the place itself is the item's id.
-func (r *recorder) evict(known *knownItem, at place) error {
-	if r.account.Kind != Gmail {
+func (r *recorder) evict(known *knownItem, at place, vacant bool) error {
+	if r.account.Kind != Gmail || vacant {
 		return nil
 	}
 	var occupant ItemID
@@ -175,15 +178,14 @@ func (r *recorder) keptSize(ref Ref) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var known int64
-	err = r.row("SELECT size FROM message WHERE ref = ?", ref).Scan(&known)
-	if noRows(err) {
-		return size, nil
+	m, err := r.meet(ref)
+	if err != nil {
+		return 0, err
 	}
-	if err == nil && known != size {
-		err = fmt.Errorf("the file of message %s has %d bytes and should have %d", ref, size, known)
+	if m.id != 0 && m.size != size {
+		return 0, fmt.Errorf("the file of message %s has %d bytes and should have %d", ref, size, m.size)
 	}
-	return size, err
+	return size, nil
 }
 
 // folderMailbox names the mailbox for a copy that comes without any: its folder's, or one called like the folder, so that nothing is ever kept out of sight.

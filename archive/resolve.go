@@ -22,13 +22,13 @@ func (r *recorder) known(query string, args ...any) (*knownItem, error) {
 	return &k, nil
 }
 
-// find returns the item that a copy is of, or nil when it is a new one.
-func (r *recorder) find(c *Copy, at place) (*knownItem, error) {
+// find returns the item that a copy is of, or nil when it is a new one. vacant says that no item is known to be at that place.
+func (r *recorder) find(c *Copy, at place, vacant bool) (*knownItem, error) {
 	var known *knownItem
 	var err error
 	if r.account.Kind == Gmail && c.SourceID != "" {
 		known, err = r.known("WHERE i.account_id = ? AND i.source_id = ? AND i.source_id <> '' ORDER BY i.gone <> 0, i.id DESC LIMIT 1", r.account.ID, c.SourceID)
-	} else {
+	} else if !vacant {
 		known, err = r.known("WHERE i.id = (SELECT item_id FROM location WHERE folder_id = ? AND validity = ? AND uid = ?)", at.folder(), at.validity(), at.uid())
 	}
 	if err != nil || c.Ref.IsZero() {
@@ -64,11 +64,7 @@ func (r *recorder) supersede(known *knownItem) error {
 // findMoved looks for the item of a message that a folder shows at a new place. Copies of it that had vanished from other folders have moved here: they leave
 // the mailboxes where they were kept.
 func (r *recorder) findMoved(ref Ref, at place) (*knownItem, error) {
-	// Most messages have no such items, however many others they have, and one query tells.
-	var any bool
-	err := r.row(`SELECT EXISTS (SELECT 1 FROM message m JOIN item i ON i.message_id = m.id WHERE m.ref = ? AND i.account_id = ?
-			AND (i.gone <> 0 OR EXISTS (SELECT 1 FROM location l WHERE l.item_id = i.id AND +l.folder_id = ? AND l.validity <> ?)))`,
-		ref, r.account.ID, at.folder(), at.validity()).Scan(&any)
+	any, err := r.hasLoose(ref, at)
 	if err != nil || !any {
 		return nil, err
 	}
@@ -77,6 +73,22 @@ func (r *recorder) findMoved(ref Ref, at place) (*knownItem, error) {
 		return nil, err
 	}
 	return known, r.forgetGone(ref, known)
+}
+
+// hasLoose tells whether a message has items that findMoved looks for. Most have none, however many others they have, and one query tells, which also looks the message up.
+func (r *recorder) hasLoose(ref Ref, at place) (any bool, err error) {
+	condition := "i.gone <> 0"
+	if r.grounds[at.folder()].stale {
+		condition = "(i.gone <> 0 OR EXISTS (SELECT 1 FROM location l WHERE l.item_id = i.id AND +l.folder_id = ?3 AND l.validity <> ?4))"
+	}
+	m := &metMessage{ref: ref}
+	err = r.row("SELECT m.id, m.size, m.fingerprint IS NULL, EXISTS (SELECT 1 FROM item i WHERE i.message_id = m.id AND i.account_id = ?2 AND "+condition+") FROM message m WHERE m.ref = ?1",
+		ref, r.account.ID, at.folder(), at.validity()).Scan(&m.id, &m.size, &m.plain, &any)
+	if err != nil && !noRows(err) {
+		return false, err
+	}
+	r.met = m
+	return any, nil
 }
 
 // unconfirmed returns an item of a message that a folder held before it was renumbered, or that had vanished from it.

@@ -305,7 +305,7 @@ func (w *Writer) work(ctx context.Context, f func(*recorder) error) (*recorder, 
 	if err != nil {
 		return nil, err
 	}
-	r := &recorder{applier: a, ctx: ctx, store: w.store, now: time.Now(), next: make(map[MailboxID]UID), boxes: make(map[string]*mailboxFact), folders: make(map[FolderID]*Folder), holed: make(map[FolderID]bool)}
+	r := &recorder{applier: a, ctx: ctx, store: w.store, now: time.Now(), next: make(map[MailboxID]UID), boxes: make(map[string]*mailboxFact), folders: make(map[FolderID]*Folder), holed: make(map[FolderID]bool), grounds: make(map[FolderID]*ground)}
 	if err := f(r); err != nil {
 		a.rollback()
 		return nil, err
