@@ -77,8 +77,8 @@ type worker struct {
 	rest  []*job // asked for; what is left of them is asked for one by one
 }
 
-// work downloads until there are no more jobs.
-func (r *run) work(ctx context.Context) error {
+// work downloads until there are no more jobs. When reading has ended, because the run shall, it waits for nothing more.
+func (r *run) work(ctx, reading context.Context) error {
 	w := &worker{run: r}
 	for {
 		if len(w.queue)+len(w.rest) == 0 {
@@ -96,7 +96,7 @@ func (r *run) work(ctx context.Context) error {
 			}
 		}
 		if len(w.rest) == 0 {
-			w.rec.waitNear(ctx, w.queue[0].first)
+			w.rec.waitNear(reading, w.queue[0].first)
 		}
 		f := w.folder()
 		err := r.pool.do(ctx, f.plan.name, "download messages", func(s *Session) error { return w.download(ctx, s, f) })

@@ -247,15 +247,10 @@ func (r *run) transfer(ctx context.Context) error {
 	r.ending.stop = stop
 	workers.Go(func() error {
 		defer close(r.jobs)
-		err := causeOf(reading, ctx, r.read(reading))
-		if errors.Is(err, ErrQuota) && ctx.Err() == nil {
-			r.ending.begin(err) // what is under way may still arrive
-			return nil
-		}
-		return err
+		return r.gently(ctx, causeOf(reading, ctx, r.read(reading)))
 	})
 	for range r.o.Connections {
-		workers.Go(func() error { return r.work(ctx) })
+		workers.Go(func() error { return r.gently(ctx, r.work(ctx, reading)) })
 	}
 	err := workers.Wait()
 	if recording := r.rec.finish(); recording != nil {
@@ -266,6 +261,16 @@ func (r *run) transfer(ctx context.Context) error {
 	}
 	if err == nil {
 		err = r.rec.complete()
+	}
+	return err
+}
+
+// gently makes an error end the run without a cancellation, when it says nothing about the other connections: what these have under way may still arrive, and need not be downloaded
+// again.
+func (r *run) gently(ctx context.Context, err error) error {
+	if ctx.Err() == nil && (errors.Is(err, ErrQuota) || errors.Is(err, ErrAuth)) {
+		r.ending.begin(err)
+		return nil
 	}
 	return err
 }

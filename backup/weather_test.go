@@ -208,3 +208,26 @@ func TestOneConnectionForAll(t *testing.T) {
 	}
 	r.same("/")
 }
+
+// A login that is refused ends the run, and what the other connections have under way arrives before that: it is not downloaded again.
+func TestRefusedBesideDownloads(t *testing.T) {
+	r := newRig(t, gmailsim.Options{})
+	r.must(r.srv.Load(gmailsim.Sample(300, 3)))
+	r.o.Connections = 3
+	r.srv.AddFault(gmailsim.Fault{Name: "refused", Times: -1, When: gmailsim.When{Command: "LOGIN", Nth: 3}, Do: gmailsim.Action{No: "[AUTHENTICATIONFAILED] Invalid credentials (Failure)", Latency: 20 * time.Millisecond}})
+	r.srv.AddFault(gmailsim.Fault{Name: "slow", Times: -1, When: gmailsim.When{Command: "UID FETCH", Contains: "BODY.PEEK[]"}, Do: gmailsim.Action{Latency: 60 * time.Millisecond}})
+	if _, err := backup.Run(context.Background(), r.w, r.o); !errors.Is(err, backup.ErrAuth) {
+		t.Fatalf("a refused login: %v", err)
+	}
+	if n := len(r.srv.BodiesServed()); n == 0 || n == 300 {
+		t.Errorf("%d messages came; the test wants some to come and some not to", n)
+	}
+	r.srv.ClearFaults()
+	r.run()
+	for id, n := range r.srv.BodiesServed() {
+		if n > 1 {
+			t.Errorf("message %s was downloaded %d times", id.Hex(), n)
+		}
+	}
+	r.same("/")
+}
