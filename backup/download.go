@@ -19,13 +19,20 @@ const (
 
 	pipelinedSmall = 8        // commands under way at most, while they ask for little
 	unknownSize    = 64 << 10 // counted for a message whose size the server does not tell
+	aroundMessage  = 128      // bytes of an answer beside the message's own, at most
+	aroundAnswer   = 2 << 10  // bytes of the answers that a command gets beside messages: opening the mailbox, what changed meanwhile
 )
 
 type job struct {
 	f      *folder
 	first  uint64            // number of its first outcome
-	bytes  int64             // of all its messages, as the server says
+	bytes  int64             // that the answer will have: its messages, as the server says their sizes, and what is around them
 	pieces map[uint32]*piece // still to come, by UID
+}
+
+// answerBytes is what the answer has for n messages of so many bytes together.
+func answerBytes(messages int64, n int) int64 {
+	return messages + int64(n)*aroundMessage + aroundAnswer
 }
 
 // jobBuilder puts pieces of one folder together.
@@ -60,7 +67,7 @@ func (b *jobBuilder) send(ctx context.Context) error {
 		return nil
 	}
 	b.r.report.want(len(j.pieces), b.bytes)
-	j.bytes = b.bytes
+	j.bytes = answerBytes(b.bytes, len(j.pieces))
 	b.next, b.bytes = nil, 0
 	select {
 	case b.r.jobs <- j:
@@ -292,6 +299,11 @@ func (w *worker) oneByOne(s *Session, f *folder) error {
 				return err
 			}
 			fresh = false
+			cost := answerBytes(j.pieces[uid].wanted, 1)
+			if err := w.pool.quota.reserve(cost); err != nil {
+				return err
+			}
+			defer w.pool.charge(s, cost)
 			return w.alone(s, j, uid)
 		})
 		if errors.Is(err, errAbandoned) {
@@ -353,7 +365,7 @@ func (w *worker) giveUp(j *job, p *piece, reason string) {
 	for _, waiting := range w.flights.crash(p.key) {
 		waiting.key, waiting.wanted = "", max(waiting.size, 0)
 		w.report.want(1, waiting.wanted)
-		w.queue = append(w.queue, &job{f: waiting.f, bytes: waiting.wanted, pieces: map[uint32]*piece{waiting.copy.UID: waiting}})
+		w.queue = append(w.queue, &job{f: waiting.f, bytes: answerBytes(waiting.wanted, 1), pieces: map[uint32]*piece{waiting.copy.UID: waiting}})
 	}
 	if reason == "" {
 		w.rec.put(outcome{seq: p.seq})

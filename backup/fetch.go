@@ -35,6 +35,14 @@ type wants struct {
 	header bool
 }
 
+// cost is how many bytes an answer about n messages may have; hardly any has more.
+func (w wants) cost(n int64) int64 {
+	if w.header {
+		return n * 700
+	}
+	return n * 250
+}
+
 func (w wants) options(since uint64) *imap.FetchOptions {
 	o := &imap.FetchOptions{UID: true, Flags: true, InternalDate: w.fixed, RFC822Size: w.fixed || w.header, ChangedSince: since}
 	if w.gmail {

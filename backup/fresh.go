@@ -54,10 +54,12 @@ func (r *run) fetchBlock(ctx context.Context, f *folder, fresh uidSet) error {
 	for len(fresh) > 0 {
 		var head uidSet
 		head, fresh = fresh.cut(size)
-		if err := r.pool.quota.reserve(0); err != nil {
+		cost := r.tellable().cost(head.count())
+		if err := r.pool.quota.reserve(cost); err != nil {
 			return err
 		}
 		a, err := r.describe(ctx, f, head)
+		r.pool.quota.spend(0, cost)
 		if err != nil {
 			return err
 		}

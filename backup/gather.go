@@ -32,9 +32,6 @@ func (r *run) gatherable(p *planned) bool {
 // each: the first backup of an account with many mailboxes far away would wait most of the time otherwise. What contradicts itself or is refused is left to the pass over that
 // mailbox.
 func (r *run) gather(ctx context.Context, todo []*planned) error {
-	if err := r.pool.quota.reserve(0); err != nil {
-		return err
-	}
 	clear(r.gathered)
 	var mu sync.Mutex
 	messages, some := 0, 0
@@ -47,7 +44,15 @@ func (r *run) gather(ctx context.Context, todo []*planned) error {
 		if some++; some > maxGathered || some > 1 && messages > chunkHeaders {
 			break
 		}
+		cost := r.tellable().cost(int64(p.status.Messages))
+		if err := r.pool.quota.reserve(cost); err != nil {
+			if some == 1 {
+				return err
+			}
+			break // what was asked for is of use
+		}
 		all.Go(func() error {
+			defer r.pool.quota.spend(0, cost)
 			var g *gathered
 			err := r.pool.do(ctx, p.name, "read about new messages", func(s *Session) (err error) {
 				g, err = r.gatherFrom(s, p)
