@@ -221,6 +221,7 @@ func crashSource(t *testing.T, dir string, mark func(*archive.Reader)) (*source,
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.PackFrom(100) // some groups are packed, some are not
 	account, err := w.EnsureAccount(ctx, "me@example.org", archive.IMAP)
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,8 @@
 //	  FORMAT            what this folder is and how to read it without mailkeep
 //	  ab/abcdef...eml   one file per distinct message; the name is the SHA-256 of its bytes, the bytes are exactly as the server sent them
 //	  gmail.db          SQLite (WAL): the tables of schema/*.sql
-//	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows; a file a month, and snapshots
+//	  journal/          append-only JSON lines, one group of lines per committed batch: every fact that gmail.db knows; a file a month, and snapshots;
+//	                    the lines of long groups are packed (journal_pack.go)
 //	  tmp/              messages on their way in; emptied when a Writer opens
 //	  quarantine/       damaged or pruned files, and torn ends of the journal, wait here; prune-N/ is what prune N let go of (quarantine.go)
 //	  summaries/        a message.Summary of each message, derived (summaries.go); may be deleted at any time, and be older or newer than the rest

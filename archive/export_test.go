@@ -1,9 +1,13 @@
 package archive
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -83,12 +87,35 @@ func ReadJournal(dir string) (strict, lenient []ModSeq, strictErr error, damage 
 	return strict, lenient, strictErr, damage, err
 }
 
+// PackFrom makes a Writer pack groups of the journal of at least so many bytes.
+func (w *Writer) PackFrom(bytes int) { w.journal.packLeast = bytes }
+
+// PackJournal returns the groups of a journal's text, all packed.
+func PackJournal(text []byte) ([]byte, error) {
+	var packed []byte
+	lines := bufio.NewReader(bytes.NewReader(text))
+	for {
+		g, _, err := readGroup(lines)
+		if errors.Is(err, io.EOF) {
+			return packed, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		again, err := encodeGroup(g.facts, 1, g.commit.Seq, g.commit.Time)
+		if err != nil {
+			return nil, err
+		}
+		packed = append(packed, again...)
+	}
+}
+
 // CheckFormat judges a FORMAT file.
 func CheckFormat(dir string) error { return checkFormat(dir) }
 
 // AppendJournal appends a batch of n items like those of a Gmail account to a journal in dir, as a Writer does.
 func AppendJournal(dir string) (add func(n int) error, done func() error) {
-	j := &journal{dir: dir}
+	j := &journal{dir: dir, packLeast: packLeast}
 	var seq ModSeq
 	id := ItemID(0)
 	add = func(n int) error {

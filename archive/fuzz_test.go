@@ -29,6 +29,13 @@ func journalSeeds(f *testing.F) {
 		f.Fatal("the seed is empty")
 	}
 	f.Add(text)
+	packed, err := archive.PackJournal(text)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(packed)
+	f.Add(packed[:len(packed)/2])
+	f.Add(slices.Concat(packed[:len(packed)/3], text))
 	f.Add(text[:len(text)-30])
 	f.Add(append(slices.Clone(text), make([]byte, 100)...))
 	f.Add([]byte(strings.Replace(string(text), `"commit"`, `"comnit"`, 3)))

@@ -29,7 +29,7 @@ type position struct {
 	Offset int64  `db:"offset" json:"offset"`
 }
 
-// group is the lines that one batch wrote.
+// group is what one batch wrote: lines of facts, packed if there are many (journal_pack.go), and a commit line.
 type group struct {
 	facts  []fact
 	commit commitFact
@@ -42,6 +42,8 @@ type journal struct {
 	file   *os.File // the newest one; nil before the first append
 	end    position
 	broken error // half of a group may stand behind end
+
+	packLeast int // bytes of a group from which on it is packed
 }
 
 var journalName = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}(_[0-9]{2})?\.jsonl$`)
@@ -132,9 +134,9 @@ func readGroup(lines *bufio.Reader) (group, int64, error) {
 	var length int64
 	var crc uint32
 	for {
-		line, err := lines.ReadBytes('\n')
+		line, n, err := readLine(lines)
 		if errors.Is(err, io.EOF) {
-			if length == 0 && len(line) == 0 {
+			if length == 0 && n == 0 {
 				return g, 0, io.EOF
 			}
 			return g, 0, errTorn
@@ -142,24 +144,26 @@ func readGroup(lines *bufio.Reader) (group, int64, error) {
 		if err != nil {
 			return g, 0, err
 		}
-		length += int64(len(line))
+		length += n
 		if bytes.IndexByte(line, 0) >= 0 {
 			return g, 0, unwritten(lines)
 		}
-		var one fact
-		if err := json.Unmarshal(line, &one); err != nil {
+		if n > int64(len(line)) {
+			return g, 0, fmt.Errorf("line %q is damaged: it has %d bytes", clip(line), n)
+		}
+		facts, err := decodeFacts(line)
+		if err != nil {
 			return g, 0, fmt.Errorf("line %q is damaged: %w", clip(line), err)
 		}
-		if one.Commit == nil {
-			crc = crc32.Update(crc, castagnoli, line)
-			g.facts = append(g.facts, one)
-			continue
+		if c := commitOf(facts); c != nil {
+			g.commit = *c
+			if c.Lines != len(g.facts) || c.CRC != fmt.Sprintf("%08x", crc) {
+				return g, 0, fmt.Errorf("batch %d does not match its checksum", c.Seq)
+			}
+			return g, length, nil
 		}
-		g.commit = *one.Commit
-		if g.commit.Lines != len(g.facts) || g.commit.CRC != fmt.Sprintf("%08x", crc) {
-			return g, 0, fmt.Errorf("batch %d does not match its checksum", g.commit.Seq)
-		}
-		return g, length, nil
+		crc = crc32.Update(crc, castagnoli, line)
+		g.facts = append(g.facts, facts...)
 	}
 }
 
@@ -167,7 +171,7 @@ func readGroup(lines *bufio.Reader) (group, int64, error) {
 // them they are damage.
 func unwritten(lines *bufio.Reader) error {
 	for {
-		line, err := lines.ReadBytes('\n')
+		line, _, err := readLine(lines)
 		if bytes.HasPrefix(line, []byte(`{"commit"`)) && bytes.IndexByte(line, 0) < 0 && err == nil {
 			next, _ := lines.Peek(1)
 			if len(next) > 0 {
@@ -190,7 +194,7 @@ func (j *journal) append(facts []fact, seq ModSeq, now time.Time) error {
 	if j.broken != nil {
 		return j.broken
 	}
-	text, err := encodeGroup(facts, seq, now)
+	text, err := encodeGroup(facts, j.packLeast, seq, now)
 	if err != nil {
 		return err
 	}
@@ -210,20 +214,26 @@ func (j *journal) append(facts []fact, seq ModSeq, now time.Time) error {
 	return nil
 }
 
-func encodeGroup(facts []fact, seq ModSeq, now time.Time) ([]byte, error) {
-	var text bytes.Buffer
-	enc := json.NewEncoder(&text)
-	enc.SetEscapeHTML(false)
+func encodeGroup(facts []fact, packLeast int, seq ModSeq, now time.Time) ([]byte, error) {
+	var lines bytes.Buffer
+	enc := lineEncoder(&lines)
 	for i := range facts {
 		if err := enc.Encode(&facts[i]); err != nil {
 			return nil, fmt.Errorf("write the journal: %w", err)
 		}
 	}
-	commit := commitFact{Seq: seq, Time: now.UTC().Truncate(time.Second), Lines: len(facts), CRC: fmt.Sprintf("%08x", crc32.Checksum(text.Bytes(), castagnoli))}
-	if err := enc.Encode(fact{Commit: &commit}); err != nil {
+	text, err := sealGroup(lines.Bytes(), packLeast, commitFact{Seq: seq, Time: now.UTC().Truncate(time.Second), Lines: len(facts)})
+	if err != nil {
 		return nil, fmt.Errorf("write the journal: %w", err)
 	}
-	return text.Bytes(), nil
+	return text, nil
+}
+
+// lineEncoder writes facts as lines of JSON.
+func lineEncoder(to io.Writer) *json.Encoder {
+	enc := json.NewEncoder(to)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // open gets ready to append: to this month's file, or to the newest one when the clock went back.

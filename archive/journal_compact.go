@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path"
@@ -80,7 +79,8 @@ func writeSnapshot(ctx context.Context, db queryer, dir string, head snapshotFac
 }
 
 func (w *snapshotWriter) write(ctx context.Context, db queryer) error {
-	if err := w.line(fact{Snapshot: &w.head}); err != nil {
+	// The head is a group of its own, so that it is never packed: newestSnapshot reads its line alone.
+	if err := errors.Join(w.line(fact{Snapshot: &w.head}), w.commit()); err != nil {
 		return err
 	}
 	tables, err := factTables(ctx, db)
@@ -140,19 +140,18 @@ func (w *snapshotWriter) table(ctx context.Context, db queryer, t *tableInfo) er
 }
 
 func (w *snapshotWriter) line(f fact) error {
-	enc := json.NewEncoder(&w.group)
-	enc.SetEscapeHTML(false)
 	w.lines++
-	return enc.Encode(&f)
+	return lineEncoder(&w.group).Encode(&f)
 }
 
 // commit writes the group with its checksum.
 func (w *snapshotWriter) commit() error {
-	c := commitFact{Seq: w.head.Seq, Time: w.head.Time, Lines: w.lines, CRC: fmt.Sprintf("%08x", crc32.Checksum(w.group.Bytes(), castagnoli))}
-	if err := w.line(fact{Commit: &c}); err != nil {
+	text, err := sealGroup(w.group.Bytes(), packLeast, commitFact{Seq: w.head.Seq, Time: w.head.Time, Lines: w.lines})
+	if err != nil {
 		return err
 	}
-	_, err := w.group.WriteTo(w.out)
+	_, err = w.out.Write(text)
+	w.group.Reset()
 	w.lines = 0
 	return err
 }

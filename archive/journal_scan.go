@@ -3,7 +3,6 @@ package archive
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -120,6 +119,7 @@ type fileScan struct {
 
 	first      int // line at which the group began
 	from       int64
+	packed     int64  // bytes of lines since then that are packed
 	lost       []fact // before the last unreadable line
 	facts      []fact // since then
 	crc        uint32 // of these
@@ -133,6 +133,7 @@ type fileScan struct {
 
 func (s *fileScan) begin() {
 	s.first, s.from = s.line+1, s.offset
+	s.packed = 0
 	s.lost, s.facts, s.crc, s.problem, s.unfinished, s.settle = nil, nil, 0, "", false, nil
 }
 
@@ -144,11 +145,14 @@ func (s *fileScan) take(line []byte, length int64) error {
 	}
 	s.line++
 	s.offset += length
-	var one fact
 	whole := length == int64(len(line)) && bytes.HasSuffix(line, []byte("\n"))
 	zero := bytes.IndexByte(line, 0) >= 0
 	commits := whole && !zero && bytes.HasPrefix(line, []byte(`{"commit"`))
-	err := json.Unmarshal(line, &one)
+	facts, err := decodeFacts(line)
+	if bytes.HasPrefix(line, packMagic) {
+		s.packed += length
+	}
+	commit := commitOf(facts)
 	switch {
 	case !whole || zero || err != nil:
 		s.bad(!whole && length == int64(len(line)) || zero, err)
@@ -156,19 +160,22 @@ func (s *fileScan) take(line []byte, length int64) error {
 			s.settle = func() error { s.unfinished, s.settle = false, nil; return nil }
 		}
 		return nil
-	case one.Commit == nil:
+	case commit == nil:
 		s.crc = crc32.Update(s.crc, castagnoli, line)
-		s.facts = append(s.facts, one)
+		s.facts = append(s.facts, facts...)
 		return nil
 	}
 	if s.unfinished {
 		if commits {
-			s.settle = func() error { return s.commit(*one.Commit) }
+			s.settle = func() error { return s.commit(*commit) }
 		}
 		return nil
 	}
-	return s.commit(*one.Commit)
+	return s.commit(*commit)
 }
+
+// bytes is how much JSON may have stood in the group.
+func (s *fileScan) bytes() int64 { return s.offset - s.from + s.packed*(packRatio-1) }
 
 // bad notes a line that cannot be read.
 func (s *fileScan) bad(unfinished bool, err error) {
@@ -187,7 +194,7 @@ func (s *fileScan) commit(c commitFact) error {
 	if s.problem == "" && whole {
 		return s.hooks.group(group{facts: s.facts, commit: c, end: position{s.name, s.offset}})
 	}
-	d := JournalDamage{File: s.name, FirstLine: s.first, LastLine: s.line, Batches: fmt.Sprint(c.Seq), Problem: s.problem, bytes: s.offset - s.from, seq: c.Seq}
+	d := JournalDamage{File: s.name, FirstLine: s.first, LastLine: s.line, Batches: fmt.Sprint(c.Seq), Problem: s.problem, bytes: s.bytes(), seq: c.Seq}
 	if !whole {
 		if d.Problem == "" {
 			d.Problem = "the lines do not match their checksum"
@@ -214,7 +221,7 @@ func (s *fileScan) end(last bool) error {
 			return err
 		}
 	}
-	d := JournalDamage{File: s.name, FirstLine: s.first, LastLine: s.line, Problem: s.problem, bytes: s.offset - s.from}
+	d := JournalDamage{File: s.name, FirstLine: s.first, LastLine: s.line, Problem: s.problem, bytes: s.bytes()}
 	if d.Problem == "" {
 		d.Problem = "the file ends inside a batch"
 	}

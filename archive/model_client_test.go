@@ -51,6 +51,9 @@ func (m *model) reopen(dir string) {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() { w.Close() })
+	if m.rnd.IntN(2) == 0 {
+		w.PackFrom(1)
+	}
 	m.w = w
 	archivetest.Check(m.t, dir)
 }

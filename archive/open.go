@@ -28,6 +28,8 @@ This folder is a mail archive. It can be read without mailkeep:
                     ("sha256sum ab/*.eml" prints them). Any mail program opens these files.
   gmail.db          SQLite 3: accounts, mailboxes (labels), flags, dates. "sqlite3 gmail.db .schema" explains every column.
   journal/          JSON lines: the same facts in the order in which they were learned; gmail.db can be rebuilt from them.
+                    A line that begins with "(" holds many, compressed: it is a zstd frame (RFC 8878) in which the bytes
+                    0, 10 and 27 are written as 27 followed by "0", "n" and "e".
   summaries/        what mail programs ask about each message, taken from the messages for speed; may be deleted at any time.
   tmp/ lock quarantine/   working space.
 

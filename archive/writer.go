@@ -132,7 +132,7 @@ func checkWritable(path string) error {
 
 // recoverJournal applies what the journal has and the database lacks, and cuts off a torn end.
 func recoverJournal(dir string, db *sqlx.DB) (*journal, error) {
-	j := &journal{dir: filepath.Join(dir, journalDir)}
+	j := &journal{dir: filepath.Join(dir, journalDir), packLeast: packLeast}
 	from, err := j.resume(db)
 	if err != nil {
 		return nil, err
