@@ -28,7 +28,7 @@ const (
 var packMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 
 var packer = sync.OnceValues(func() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(packMost), zstd.WithLowerEncoderMem(true))
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(packMost), zstd.WithLowerEncoderMem(true))
 })
 
 var unpacker = sync.OnceValues(func() (*zstd.Decoder, error) {
