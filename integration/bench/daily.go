@@ -84,14 +84,21 @@ func (d *daily) days(ctx context.Context) error {
 }
 
 func (d *daily) run(ctx context.Context, k *program.Keeper, what string) (sample, error) {
-	d.note("%s", what)
 	d.relay.Reset()
+	one, err := d.watchBackup(ctx, k, what)
+	one.down = d.relay.Down()
+	return one, err
+}
+
+// watchBackup runs a backup and tells its time and memory.
+func (e *env) watchBackup(ctx context.Context, k *program.Keeper, what string) (sample, error) {
+	e.note("%s", what)
 	begun := time.Now()
 	out, peak, err := program.Watch(k.Command(ctx, "backup"))
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w\n%s", what, err, out)
 	}
-	return sample{wall: time.Since(begun), peak: peak, down: d.relay.Down()}, nil
+	return sample{wall: time.Since(begun), peak: peak}, nil
 }
 
 func (d *daily) rows(what string, all []sample) {
