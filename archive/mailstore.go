@@ -69,6 +69,9 @@ func emptyTmp(tmp string) error {
 	return nil
 }
 
+// copyBuffers are used for one message after the other.
+var copyBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // put copies a message into tmp/ while hashing it. The bytes are not looked at (A4).
 func (s *mailStore) put(r io.Reader) (Ref, int64, error) {
 	f, err := os.CreateTemp(filepath.Join(s.dir, tmpDir), "in-")
@@ -76,7 +79,9 @@ func (s *mailStore) put(r io.Reader) (Ref, int64, error) {
 		return Ref{}, 0, err
 	}
 	hash := sha256.New()
-	size, err := io.Copy(io.MultiWriter(f, hash), r)
+	buffer := copyBuffers.Get().(*[64 << 10]byte)
+	size, err := io.CopyBuffer(io.MultiWriter(f, hash), r, buffer[:])
+	copyBuffers.Put(buffer)
 	if err == nil {
 		err = s.barrier.arrived(f)
 	}

@@ -14,7 +14,13 @@ func distinctive(header []byte) bool {
 	for field := range fields(header) {
 		id = id || hasField(field, "Message-ID:")
 		date = date || hasField(field, "Date:")
-		if id && date || hasField(field, "Received:") && numbered.Match(field) {
+		if id && date {
+			return true
+		}
+	}
+	// Only now, since most have both and the expression takes longer than all the rest.
+	for field := range fields(header) {
+		if hasField(field, "Received:") && numbered.Match(field) {
 			return true
 		}
 	}

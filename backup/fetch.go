@@ -144,7 +144,8 @@ func (m *meta) section(item *imapclient.FetchItemDataBodySection) ([]byte, error
 		_, err := io.Copy(io.Discard, item.Literal)
 		return nil, err
 	}
-	b, err := io.ReadAll(item.Literal)
+	b := make([]byte, item.Literal.Size())
+	_, err := io.ReadFull(item.Literal, b)
 	if err != nil {
 		return nil, err
 	}
