@@ -153,6 +153,7 @@ func TestPackedGroupLost(t *testing.T) {
 		copies[i] = archive.Copy{Folder: box, UID: uint32(i + 2), Ref: s.put("second")}
 	}
 	s.record(archive.Batch{Copies: copies})
+	s.folder("Sent", "", 2)
 	dir := s.w.Dir()
 	if err := s.w.Close(); err != nil {
 		t.Fatal(err)
@@ -161,25 +162,34 @@ func TestPackedGroupLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(text, []byte{0x28, 0xb5, 0x2f, 0xfd})
-	text[at+len(text[at:])/2] ^= 0x10
-	rewrite(t, journalFile(t, dir), string(text))
-	if err := os.Remove(filepath.Join(dir, "gmail.db")); err != nil {
-		t.Fatal(err)
-	}
-	done := rebuilt(t, dir)
-	if done.Source != archive.FromDamagedJournal || len(done.Damage) == 0 {
-		t.Errorf("%+v", done)
-	}
-	boxes := archivetest.Open(t, dir)
-	all, err := boxes.Mailboxes(ctx, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range all {
-		if b.Name == "INBOX" && b.UIDNext <= n+1 {
-			t.Errorf("the next UID is %d, and up to %d were given", b.UIDNext, n+1)
-		}
+	group := bytes.Index(text, []byte{0x28, 0xb5, 0x2f, 0xfd})
+	line := group + bytes.IndexByte(text[group:], '\n')
+	end := line + 1 + bytes.IndexByte(text[line+1:], '\n') + 1
+	for name, spoilt := range map[string][]byte{
+		"at its first byte": slices.Concat(text[:group], []byte("x"), text[group+1:]),
+		"in the middle":     slices.Concat(text[:(group+line)/2], []byte("xyz"), text[(group+line)/2+3:]),
+		"taken out":         slices.Concat(text[:group], text[end:]),
+	} {
+		t.Run(name, func(t *testing.T) {
+			work := inMemory(t)
+			copyTree(t, dir, work)
+			rewrite(t, journalFile(t, work), string(spoilt))
+			if err := os.Remove(filepath.Join(work, "gmail.db")); err != nil {
+				t.Fatal(err)
+			}
+			if done := rebuilt(t, work); done.Source != archive.FromDamagedJournal || len(done.Damage) == 0 {
+				t.Errorf("%+v", done)
+			}
+			boxes, err := archivetest.Open(t, work).Mailboxes(ctx, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range boxes {
+				if b.Name == "INBOX" && (b.UIDNext <= n+1 || b.UIDNext > 1<<29) {
+					t.Errorf("the next UID is %d, and up to %d were given", b.UIDNext, n+1)
+				}
+			}
+		})
 	}
 }
 

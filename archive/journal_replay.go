@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 
 	"github.com/jmoiron/sqlx"
@@ -103,7 +104,7 @@ func (d *derivation) group(ctx context.Context, g group) error {
 	seq := g.commit.Seq
 	gap := d.gap
 	if d.gap = false; seq != d.last+1 && !(gap && seq > d.last) {
-		damage := JournalDamage{File: g.end.File, Batches: batches(d.last+1, seq-1), Problem: "batches are missing"}
+		damage := JournalDamage{File: g.end.File, Batches: batches(d.last+1, seq-1), Problem: "batches are missing", bytes: int64(min(seq-1-d.last, math.MaxInt32)) * lostBatch}
 		if seq <= d.last {
 			damage = JournalDamage{File: g.end.File, Batches: fmt.Sprint(seq), Problem: fmt.Sprintf("the batch follows batch %d", d.last)}
 		}
@@ -139,8 +140,12 @@ func contradicts(err error) bool {
 	return noRows(err) || errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 }
 
-// lostFact is what a fact that cannot be applied counts as, in bytes.
-const lostFact = 400
+// What counts as lost, in bytes, where nobody can tell how much it was: a fact that cannot be applied, and a batch that is missing, which had more facts than a Writer's users put
+// into one.
+const (
+	lostFact  = 400
+	lostBatch = 10_000 * lostFact
+)
 
 func batches(from, to ModSeq) string {
 	if from == to {

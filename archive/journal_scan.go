@@ -44,8 +44,8 @@ type scanHooks struct {
 	damaged func(JournalDamage, []fact) error // a damaged part, with those of its lines that can be read; no checksum vouches for them
 }
 
-// maxLine bounds a line of the journal; what is longer was not written by an archive.
-const maxLine = 16 << 20
+// maxLine bounds a line of the journal in bytes; what is longer was not written by an archive: the longest that a server can have it write are the flags of one answer.
+const maxLine = 64 << 20
 
 // readLine returns the next line with its line feed, or at the end of the file what there is and io.EOF. Of a line above maxLine only a part is
 // returned, with all of its length.
@@ -119,7 +119,7 @@ type fileScan struct {
 
 	first      int // line at which the group began
 	from       int64
-	packed     int64  // bytes of lines since then that are packed
+	packed     int64  // bytes of lines since then that are packed, or may have been
 	lost       []fact // before the last unreadable line
 	facts      []fact // since then
 	crc        uint32 // of these
@@ -149,7 +149,7 @@ func (s *fileScan) take(line []byte, length int64) error {
 	zero := bytes.IndexByte(line, 0) >= 0
 	commits := whole && !zero && bytes.HasPrefix(line, []byte(`{"commit"`))
 	facts, err := decodeFacts(line)
-	if bytes.HasPrefix(line, packMagic) {
+	if err != nil || bytes.HasPrefix(line, packMagic) { // what cannot be read may have been packed
 		s.packed += length
 	}
 	commit := commitOf(facts)

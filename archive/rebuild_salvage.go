@@ -86,13 +86,16 @@ func (b *rebuilder) mend(ctx context.Context, work *sqlx.DB) error {
 		func() error { return b.recover(ctx, m) },
 		m.gone, m.unseen,
 		// A lost fact may have given out UIDs: none must be given again. No fact is shorter than this.
-		func() error { return m.counters(b.journal.lost/shortestFact + 1) },
+		func() error { return m.counters(min(b.journal.lost/shortestFact+1, mostRoom)) },
 	}
 	if err := inOrder(steps...); err != nil {
 		return err
 	}
 	return tx.Commit()
 }
+
+// mostRoom bounds the UIDs that are left out, of the 4 billion that a mailbox has: it shall have some left.
+const mostRoom = 1 << 28
 
 // shortestFact is the length in bytes of the shortest line that gives out a UID: {"enter":{"item":1,"in":[[1,1]]}}.
 const shortestFact = 38
