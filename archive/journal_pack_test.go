@@ -100,21 +100,30 @@ func TestLongGroupsArePacked(t *testing.T) {
 	sameDump(t, dir, want)
 }
 
+// reading is what the two readers of a journal make of it: the batches' numbers, and what is wrong.
+type reading struct {
+	strict, lenient []archive.ModSeq
+	strictErr       error
+	damage          []archive.JournalDamage
+}
+
 // Whatever byte is damaged, it costs the one group that it stands in, and everybody is told.
 func TestPackedJournalDamaged(t *testing.T) {
 	_, text := packedJournal(t)
 	dir := t.TempDir()
-	read := func(text []byte) (strict, lenient []archive.ModSeq, strictErr error, damage []archive.JournalDamage) {
+	read := func(text []byte) (r reading) {
 		rewrite(t, filepath.Join(dir, "2026-11.jsonl"), string(text))
-		strict, lenient, strictErr, damage, err := archive.ReadJournal(dir)
+		var err error
+		r.strict, r.lenient, r.strictErr, r.damage, err = archive.ReadJournal(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strict, lenient, strictErr, damage
+		return r
 	}
-	whole, _, err, _ := read(text)
-	if err != nil || len(whole) < 8 {
-		t.Fatalf("%d batches, %v", len(whole), err)
+	asWritten := read(text)
+	whole := asWritten.strict
+	if asWritten.strictErr != nil || len(whole) < 8 {
+		t.Fatalf("%d batches, %v", len(whole), asWritten.strictErr)
 	}
 	lastGroup := bytes.LastIndex(text[:len(text)-1], []byte(`{"commit"`))
 	lastGroup = bytes.LastIndex(text[:lastGroup], []byte(`{"commit"`))
@@ -126,17 +135,17 @@ func TestPackedJournalDamaged(t *testing.T) {
 		if inPacked && at%2 == 0 {
 			spoilt := slices.Clone(text)
 			spoilt[at] ^= 1 << (at / 2 % 8)
-			_, lenient, err, damage := read(spoilt)
+			r := read(spoilt)
 			// A zero byte in the last group means that a power cut kept it from being written.
 			unwritten := spoilt[at] == 0 && at > lastGroup
-			if len(lenient) != len(whole)-1 || !unwritten && (err == nil || len(damage) != 1) {
-				t.Fatalf("byte %d: batches %d of %d, the Writer says %v, the damage is %v", at, lenient, whole, err, damage)
+			if len(r.lenient) != len(whole)-1 || !unwritten && (r.strictErr == nil || len(r.damage) != 1) {
+				t.Fatalf("byte %d: batches %d of %d, the Writer says %v, the damage is %v", at, r.lenient, whole, r.strictErr, r.damage)
 			}
 		}
 		if at%5 == 0 {
-			strict, lenient, err, damage := read(text[:at])
-			if err != nil || len(damage) != 0 || !slices.Equal(strict, lenient) || !slices.Equal(strict, whole[:len(strict)]) {
-				t.Fatalf("torn at byte %d: batches %d, %v, %v", at, strict, err, damage)
+			r := read(text[:at])
+			if r.strictErr != nil || len(r.damage) != 0 || !slices.Equal(r.strict, r.lenient) || !slices.Equal(r.strict, whole[:len(r.strict)]) {
+				t.Fatalf("torn at byte %d: batches %d, %v, %v", at, r.strict, r.strictErr, r.damage)
 			}
 		}
 	}
