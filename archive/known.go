@@ -3,6 +3,8 @@ package archive
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -30,27 +32,53 @@ func (r *Reader) Unconfirmed(ctx context.Context, folder FolderID, f func(Known)
 }
 
 func (r *Reader) copies(ctx context.Context, folder FolderID, condition string, f func(Known) error) error {
-	rows, err := r.db.QueryContext(ctx, `SELECT l.uid, i.id, m.ref, i.source_id, i.flags
-		FROM folder d JOIN location l ON l.folder_id = d.id
-		JOIN item i ON i.id = l.item_id JOIN message m ON m.id = i.message_id
-		WHERE d.id = ? AND `+condition, folder)
+	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("list copies of folder %d: %w", folder, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var k Known
-		if err := rows.Scan(&k.UID, &k.Item, &k.Ref, &k.SourceID, &k.Flags); err != nil {
-			return fmt.Errorf("list copies of folder %d: %w", folder, err)
+	defer conn.Close()
+	flags := make(sharedStrings)
+	n := 0
+	var stop error
+	take := func(v row) (more bool, err error) {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return false, ctx.Err()
 		}
-		if err := f(k); err != nil {
+		k, err := knownOf(v, flags)
+		if err == nil {
+			stop = f(k)
+		}
+		return stop == nil, err
+	}
+	// Past database/sql, which takes as long to hand the values on as SQLite to find them.
+	err = conn.Raw(func(driverConn any) error {
+		rows, err := driverConn.(driver.QueryerContext).QueryContext(ctx, `SELECT l.uid, i.id, m.ref, i.source_id, i.flags
+			FROM folder d JOIN location l ON l.folder_id = d.id
+			JOIN item i ON i.id = l.item_id JOIN message m ON m.id = i.message_id
+			WHERE d.id = ? AND `+condition, []driver.NamedValue{{Ordinal: 1, Value: int64(folder)}})
+		if err != nil {
 			return err
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return errors.Join(eachRow(rows, take), rows.Close())
+	})
+	if err != nil {
 		return fmt.Errorf("list copies of folder %d: %w", folder, err)
 	}
-	return nil
+	return stop
+}
+
+// knownOf reads one row of copies. The schema has no NULL in it, and its types, but SQLite does not insist.
+func knownOf(v row, flags sharedStrings) (k Known, err error) {
+	uid, isNumber := v[0].(int64)
+	item, isItem := v[1].(int64)
+	source, isText := v[3].(string)
+	list, isList := v[4].(string)
+	if !isNumber || uid < 0 || uid > math.MaxUint32 || !isItem || !isText || !isList {
+		return k, fmt.Errorf("row %v is not of the types that the schema has", v)
+	}
+	err = k.Ref.Scan(v[2])
+	k.UID, k.Item, k.SourceID, k.Flags = uint32(uid), ItemID(item), source, flags.one(list)
+	return k, err
 }
 
 // Outside returns the UIDs of a folder's copies, under its current UIDVALIDITY, whose date is before a time or whose message is larger than a size. A zero time or size

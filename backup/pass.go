@@ -92,7 +92,11 @@ func (r *run) pass(ctx context.Context, p *planned) error {
 // open examines a mailbox and notes its UIDVALIDITY. It returns nil when the server does not let it be read.
 func (r *run) open(ctx context.Context, p *planned) (*folder, error) {
 	f := &folder{plan: p, ID: p.known.ID}
+	loaded := r.loadAhead(ctx, f)
 	err := r.begin(ctx, f)
+	if of := loaded(); err == nil && of != nil {
+		return nil, of
+	}
 	switch {
 	case refused(err) != nil:
 		r.unreadable(p, fmt.Sprintf("the server does not open mailbox %q: %v", p.name, err))
@@ -310,6 +314,24 @@ func falls(listed uidSet, of archive.FolderState) bool {
 		listed = listed.minus(uidSet{{of.UIDNext, math.MaxUint32}})
 	}
 	return listed.count() < int64(of.Messages)
+}
+
+// loadAhead begins to load what the archive has of a mailbox that messages came to or went from: in a large one that takes as long as the server needs to open it. The caller
+// calls loaded when that is done, and touches nothing that load fills before.
+func (r *run) loadAhead(ctx context.Context, f *folder) (loaded func() error) {
+	then, now := f.plan.known, f.plan.status
+	if !f.plan.hasStatus || then.Current == 0 || now.UIDValidity != then.Current || now.UIDNext == then.UIDNext && now.Messages == then.Messages {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.load(ctx, f) }()
+	return func() error {
+		err := <-done
+		if f.state.UIDValidity != then.Current { // renumbered since it was listed
+			f.known, f.flags, f.refs, f.recorded = nil, flagTable{}, nil, false
+		}
+		return err
+	}
 }
 
 // load reads which copies the archive has of the folder.
